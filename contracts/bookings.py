@@ -1,0 +1,64 @@
+"""The topic `bookings`, written by booking: the one outcome of each placement."""
+
+from typing import Literal
+
+from pydantic import AwareDatetime, Field
+
+from contracts.brief import Brief
+from contracts.envelope import Data, Event
+from contracts.people import Desk
+from contracts.placements import Candidate
+from contracts.submissions import ServiceId
+from contracts.topics import Topic
+
+Refusal = Literal["no free slot in time", "not active", "no diary"]
+
+
+class Tried(Data):
+    """A candidate that was tried and could not take the patient."""
+
+    service_id: ServiceId
+    name: str
+    why: Refusal
+
+
+class BookingConfirmedData(Data):
+    """Where, when and why; what was tried; who owns the referral and what happens next."""
+
+    brief: Brief
+    outcome: Literal["slot_held", "place_held", "delivered"]
+    service: Candidate
+    starts_at: AwareDatetime | None = Field(default=None, description="the slot, where one is held")
+    slot_minutes: int | None = None
+    acceptance_due: AwareDatetime | None = Field(default=None, description="where a place is held")
+    reference: str = Field(description="12 digits that the patient is told")
+    tried: tuple[Tried, ...] = ()
+    alternatives: tuple[Candidate, ...] = ()
+    owner: Desk
+    due: AwareDatetime = Field(description="when the owner must look again if nothing is heard")
+    next_step: str
+
+
+class BookingConfirmed(Event, type="booking.confirmed", topic=Topic.BOOKINGS, classification="clinical"):
+    """A service will see the patient: where, when, and the reference the patient is told."""
+
+    data: BookingConfirmedData
+
+
+class BookingExhaustedData(Data):
+    """Nobody could take the patient, and why; who owns the referral now; a proposal where there is one."""
+
+    brief: Brief
+    outcome: Literal["unplaced"] = "unplaced"
+    why: Literal["to a clinician", "no candidate", "none could take the patient", "past answer_by"]
+    tried: tuple[Tried, ...] = ()
+    proposal: Candidate | None = Field(default=None, description="the nearest emergency department; not booked")
+    owner: Desk
+    due: AwareDatetime
+    next_step: str
+
+
+class BookingExhausted(Event, type="booking.exhausted", topic=Topic.BOOKINGS, classification="clinical"):
+    """A placement ended without a place. A person decides; the nearest emergency department is proposed."""
+
+    data: BookingExhaustedData

@@ -1,0 +1,138 @@
+"""The topics `services`, `desks` and `capacity`, written by pathways: compacted, no personal data."""
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+
+from contracts.envelope import Data, Event, Text
+from contracts.people import Age, Desk, Gender, OrganisationCode, Position, Telephone
+from contracts.placements import BookingKind
+from contracts.submissions import ServiceId, ServiceType
+from contracts.topics import Topic
+
+SERVICE_TYPES: dict[int, str] = {
+    40: "emergency department catch-all",
+    105: "emergency department",
+    121: "primary PCI centre",
+    122: "hyper-acute stroke unit",
+    135: "urgent treatment centre",
+    140: "same-day emergency care",
+    142: "mental-health crisis",
+    146: "urgent community response",
+    155: "virtual ward",
+    158: "ambulance service pathway",
+}
+"""Names of the types that this project uses (Directory of Services). A directory may hold others."""
+
+EMERGENCY_DEPARTMENT = 105
+
+ClockTime = Annotated[str, StringConstraints(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
+"""HH:MM in Europe/London; 24:00 is the end of a day."""
+
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class OpeningPeriod(Data):
+    """Open from one clock time until another, Europe/London. One that ends before it begins runs past midnight."""
+
+    days: tuple[Day, ...] = Field(min_length=1)
+    opens: ClockTime
+    closes: ClockTime
+
+
+class SpecifiedDate(Data):
+    """Hours of one date, over all others; no period means closed."""
+
+    on: date
+    periods: tuple[tuple[ClockTime, ClockTime], ...] = ()
+
+
+class OpeningHours(Data):
+    """When a service is open. Most specific first: specified dates, always open, the weekly periods."""
+
+    always: bool = False
+    periods: tuple[OpeningPeriod, ...] = ()
+    dates: tuple[SpecifiedDate, ...] = ()
+
+
+class SlotSession(Data):
+    """A session of a diary: on these days, between these clock times (Europe/London), a slot every so many minutes."""
+
+    days: tuple[Day, ...] = Field(min_length=1)
+    begins: ClockTime
+    ends: ClockTime
+    slot_minutes: int = Field(ge=5, le=480)
+    capacity: int = Field(ge=1, le=1000, description="patients a slot")
+
+
+class Service(Data):
+    """An entry of the directory."""
+
+    service_id: ServiceId
+    name: Annotated[Text, StringConstraints(min_length=1, max_length=200)]
+    service_type: ServiceType
+    organisation: OrganisationCode
+    position: Position
+    telephone: Telephone = Field(description="the professional line")
+    instructions: Annotated[Text, StringConstraints(max_length=1000)] = ""
+    active: bool = True
+    hours: OpeningHours = OpeningHours(always=True)
+    age_from: Age | None = Field(default=None, description="youngest, included")
+    age_until: Age | None = Field(default=None, description="oldest, included to the end of that unit")
+    genders: tuple[Gender, ...] = Field(default=(), description="none means all")
+    booking: BookingKind = "delivery"
+    accept_within_minutes: int | None = Field(default=None, ge=1, le=10_000)
+    sessions: tuple[SlotSession, ...] = ()
+
+    @model_validator(mode="after")
+    def _booking_is_whole(self) -> "Service":
+        if self.booking == "slots" and not self.sessions:
+            raise ValueError("a service that books by slots needs at least one session")
+        if self.booking == "acceptance" and self.accept_within_minutes is None:
+            raise ValueError("a service that books by acceptance needs accept_within_minutes")
+        return self
+
+
+class ServiceListedData(Data):
+    """A directory entry, whole, and its version. Readers keep the highest version."""
+
+    version: int = Field(ge=1)
+    service: Service
+
+
+class ServiceListed(Event, type="service.listed", topic=Topic.SERVICES, classification="operational"):
+    """A service stands in the directory as this says. Delisting is `active: false`."""
+
+    data: ServiceListedData
+
+
+class DeskListedData(Data):
+    """A desk and its version. Readers keep the highest version."""
+
+    version: int = Field(ge=1)
+    desk: Desk
+
+
+class DeskListed(Event, type="desk.listed", topic=Topic.DESKS, classification="operational"):
+    """An organisation has a desk: without one it cannot submit, for nobody would own its referrals."""
+
+    data: DeskListedData
+
+
+class CapacityReportedData(Data):
+    """A capacity status, by which organisation, from when until when. Red is excluded."""
+
+    version: int = Field(ge=1)
+    service_id: ServiceId
+    capacity: Literal["red", "amber", "green"]
+    reported_by: OrganisationCode
+    reported_at: AwareDatetime
+    resets_at: AwareDatetime | None = None
+
+
+class CapacityReported(Event, type="capacity.reported", topic=Topic.CAPACITY, classification="operational"):
+    """A service said how full it is."""
+
+    data: CapacityReportedData

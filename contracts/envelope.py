@@ -1,0 +1,127 @@
+"""The envelope: CloudEvents 1.0, structured JSON, one event a Kafka message."""
+
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
+from uuid import UUID, uuid5
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from contracts.topics import Topic
+
+Classification = Literal["clinical", "personal", "operational"]
+
+
+class Data(BaseModel):
+    """A typed, frozen value. Unknown attributes are kept when it is passed on, and ignored when it is read."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="allow", allow_inf_nan=False)
+
+
+def _without_nul(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("must not contain the NUL character, which no database can store")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_without_nul)]
+
+
+class Event(Data):
+    """A fact in the past tense, in its CloudEvents envelope. Each subclass is one type of fact on one topic.
+
+    Subclasses are declared as `class BookingConfirmed(Event, type="booking.confirmed", topic=..., data=...)`
+    and narrow `data`. `subject` is what the fact is about: the referral's id, or a service's or organisation's.
+    """
+
+    TYPE: ClassVar[str] = ""
+    TOPIC: ClassVar[Topic]
+    CLASSIFICATION: ClassVar[Classification]
+    SCHEMA_VERSION: ClassVar[str] = "1.0"
+    KNOWN: ClassVar[dict[str, type["Event"]]] = {}
+
+    specversion: Literal["1.0"] = "1.0"
+    id: UUID
+    type: str
+    source: str = Field(description="which service, and for which organisation")
+    subject: str = Field(max_length=200)
+    time: AwareDatetime = Field(description="when the fact became one, RFC 3339")
+    datacontenttype: Literal["application/json"] = "application/json"
+    dataschema: str = Field(description="address and version of the schema in contracts/schemas")
+    partitionkey: str = Field(max_length=200, description="the Kafka key")
+    causationid: UUID | None = Field(default=None, description="the event that caused this one")
+    correlationid: UUID = Field(description="the transaction that it belongs to: the submission's event id")
+    traceparent: str | None = Field(default=None, description="W3C trace context")
+    dataclassification: Classification
+    data: Data
+
+    def __init_subclass__(
+        cls,
+        *,
+        type: str,
+        topic: Topic,
+        classification: Classification,
+        version: str = "1.0",
+        **kwargs: Any,
+    ) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.TYPE = type
+        cls.TOPIC = topic
+        cls.CLASSIFICATION = classification
+        cls.SCHEMA_VERSION = version
+        if type in Event.KNOWN:
+            raise TypeError(f"two contracts claim the type {type}")
+        Event.KNOWN[type] = cls
+
+    @classmethod
+    def schema_address(cls) -> str:
+        """Address of this contract's frozen schema: type and version, as in contracts/schemas."""
+        return f"urn:onward:contracts:{cls.TYPE}:{cls.SCHEMA_VERSION}"
+
+    @classmethod
+    def first(cls, data: Data, *, id: UUID, source: str, subject: str, time: datetime, key: str | None = None) -> Self:
+        """A fact without a cause on the log: it begins its own transaction."""
+        event = cls.model_construct(
+            id=id,
+            type=cls.TYPE,
+            source=source,
+            subject=subject,
+            time=time,
+            dataschema=cls.schema_address(),
+            partitionkey=key or subject,
+            correlationid=id,
+            dataclassification=cls.CLASSIFICATION,
+            data=data,
+        )
+        return cast("Self", event)
+
+    @classmethod
+    def effect_of(cls, cause: "Event", data: Data, *, source: str, time: datetime, effect_key: str = "") -> Self:
+        """The fact that follows from `cause`.
+
+        Its id is made of the cause's id, the type and the effect key, so a repeated step makes the same id. The
+        effect key names the individual where one cause has several effects of a type (recipient and reason).
+        """
+        event = cls.model_construct(
+            id=effect_id(cause.id, cls.TYPE, effect_key),
+            type=cls.TYPE,
+            source=source,
+            subject=cause.subject,
+            time=time,
+            dataschema=cls.schema_address(),
+            partitionkey=cause.partitionkey,
+            causationid=cause.id,
+            correlationid=cause.correlationid,
+            traceparent=cause.traceparent,
+            dataclassification=cls.CLASSIFICATION,
+            data=data,
+        )
+        return cast("Self", event)
+
+    def to_json(self) -> bytes:
+        """The Kafka value: UTF-8 JSON."""
+        return self.__pydantic_serializer__.to_json(self)
+
+
+def effect_id(cause: UUID, type: str, effect_key: str = "") -> UUID:
+    """Id of an effect: `uuid5(cause, type/effect key)`. A type has no slash, so no two pairs meet."""
+    return uuid5(cause, f"{type}/{effect_key}")

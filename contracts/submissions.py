@@ -1,0 +1,105 @@
+"""The topic `submissions`, written by the gateway: who refers whom, from where, with what."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field, StringConstraints
+
+from contracts.envelope import Data, Event, Text
+from contracts.people import Desk, Patient, Position, Referrer
+from contracts.topics import Topic
+
+ServiceId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,36}$")]
+ServiceType = Annotated[int, Field(ge=1, le=9999)]
+"""A Directory of Services type, e.g. 105 emergency department."""
+
+Consciousness = Literal["alert", "confusion", "voice", "pain", "unresponsive"]
+"""ACVPU. Confusion means new confusion."""
+
+
+class Observations(Data):
+    """Vital signs, each absent when it was not measured. A missing one is not a zero."""
+
+    respiration_per_min: int | None = Field(default=None, ge=0, le=1000)
+    oxygen_saturation_percent: int | None = Field(default=None, ge=0, le=100)
+    on_oxygen: bool | None = None
+    hypercapnic: bool = Field(default=False, description="hypercapnic respiratory failure: saturation scale 2")
+    systolic_mmhg: int | None = Field(default=None, ge=0, le=1000)
+    pulse_per_min: int | None = Field(default=None, ge=0, le=1000)
+    consciousness: Consciousness | None = None
+    temperature_celsius: float | None = Field(default=None, ge=0, le=60)
+
+
+class FastTest(Data):
+    """Face, arm, speech: true where the sign is present. Absent where it was not tested."""
+
+    face: bool | None = None
+    arm: bool | None = None
+    speech: bool | None = None
+
+
+class Findings(Data):
+    """What the crew found beyond the vital signs."""
+
+    cardiac_arrest: bool = False
+    fast: FastTest | None = None
+    suspected_infection: bool | None = None
+
+
+class AcceptedService(Data):
+    """One service that crew and patient agree to, by id."""
+
+    service: ServiceId
+
+
+class AcceptedType(Data):
+    """Any service of one type that crew and patient agree to."""
+
+    service_type: ServiceType
+
+
+Accepted = Literal["any"] | Annotated[tuple[AcceptedService | AcceptedType, ...], Field(min_length=1, max_length=20)]
+"""Where the patient may go, in the sender's order; `any` means any type that triage finds fit, in triage's order."""
+
+
+class Submission(Data):
+    """The body of `POST /referrals`."""
+
+    patient: Patient
+    position: Position
+    presentation: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,60}$")]
+    findings: Findings = Findings()
+    observations: Observations = Observations()
+    accept: Accepted
+    narrative: Annotated[Text, StringConstraints(max_length=2000)] | None = Field(
+        default=None, description="history in free text; stops at triage"
+    )
+
+
+class Mark(Data):
+    """Something unusual that does not block: shown to a clinician."""
+
+    code: str
+    pointer: str = Field(description="JSON pointer into the submission")
+    text: str
+
+
+class ReferralSubmittedData(Data):
+    """A submission as it was received."""
+
+    submission: Submission
+    referrer: Referrer
+    desk: Desk
+    answer_by: AwareDatetime = Field(description="past this nobody is booked on its strength")
+    marks: tuple[Mark, ...] = ()
+
+
+class ReferralSubmitted(Event, type="referral.submitted", topic=Topic.SUBMISSIONS, classification="clinical"):
+    """Someone refers a patient: from where, with which presentation and observations, to where they agree to go."""
+
+    data: ReferralSubmittedData
+
+
+def referral_id(event: Event) -> UUID:
+    """The referral that the event is about."""
+    return UUID(event.subject)

@@ -1,0 +1,20 @@
+"""The topics: each belongs to the one service that writes it."""
+
+from enum import StrEnum
+
+
+class Topic(StrEnum):
+    """A Kafka topic, by its name. Partitions, retention and access are declared in deploy/topics.yaml."""
+
+    SUBMISSIONS = "submissions"
+    TRIAGE = "triage"
+    PLACEMENTS = "placements"
+    BOOKINGS = "bookings"
+    NOTIFICATIONS = "notifications"
+    SERVICES = "services"
+    DESKS = "desks"
+    CAPACITY = "capacity"
+
+
+PARTITIONS = 12
+"""Partitions of every topic of facts: a referral has the same partition everywhere. Never changed."""
