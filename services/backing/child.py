@@ -1,0 +1,143 @@
+"""One server process that outlives whoever started it, and is known again later by its pid and start time."""
+
+import json
+import signal
+import socket
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+
+@dataclass(frozen=True)
+class Child:
+    """A process: its pid, and when it began (seconds since 1970), so that a recycled pid is never mistaken for it."""
+
+    pid: int
+    created: float
+
+    @classmethod
+    def of(cls, pid: int) -> "Child":
+        """Describe the process that has this pid now; psutil.NoSuchProcess if there is none."""
+        return cls(pid=pid, created=psutil.Process(pid).create_time())
+
+    @classmethod
+    def spawn(cls, command: Sequence[str], *, log: Path, user: str | None, folder: Path) -> "Child":
+        """Start a command in a session of its own, its output appended to the log, as another user if one is named."""
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=folder,
+                start_new_session=True,
+                user=user,
+                extra_groups=None if user is None else [],
+            )
+        return cls.of(process.pid)
+
+    def alive(self) -> bool:
+        """Say whether this very process still runs; one that ended and was not collected yet does not."""
+        return self._process() is not None
+
+    def listens(self, port: int) -> bool:
+        """Say whether this very process accepts connections on a TCP port: not only that somebody does."""
+        process = self._process()
+        if process is None:
+            return False
+        with suppress(psutil.NoSuchProcess):
+            return any(
+                port == connection.laddr.port
+                for connection in process.net_connections("tcp")
+                if connection.status == psutil.CONN_LISTEN
+            )
+        return False
+
+    def stop(self, request: signal.Signals, *, patience: float) -> bool:
+        """Ask the process to end, wait for `patience` seconds, then kill it; False if it had to be killed."""
+        process = self._process()
+        if process is None:
+            return True
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(request)
+        try:
+            process.wait(patience)
+        except psutil.TimeoutExpired:
+            self.kill()
+            return False
+        return True
+
+    def kill(self) -> None:
+        """End the process and its children at once, as a power cut would, and wait until they are gone."""
+        process = self._process()
+        if process is None:
+            return
+        family = [process]
+        with suppress(psutil.NoSuchProcess):
+            # PostgreSQL's children lead sessions of their own, so a signal to the group would miss them.
+            family += process.children(recursive=True)
+        for member in family:
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
+        psutil.wait_procs(family, timeout=10)
+
+    def _process(self) -> psutil.Process | None:
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(self.pid)
+            # Start times of two processes with one pid differ by far more than the clock is corrected.
+            if process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - self.created) < 1:
+                return process
+        return None
+
+
+def free_port(wanted: int, choice: range, *, but: int | None = None) -> int:
+    """Choose a TCP port on 127.0.0.1 on which nobody listens: the wanted one, or the next free one of the choice."""
+    for port in (wanted, *choice[choice.index(wanted) :], *choice):
+        with socket.socket() as probe, suppress(OSError):
+            # Connections of an earlier server that are still closing do not count.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            if port != but:
+                return port
+    raise OSError(f"no free port on 127.0.0.1 from {choice.start} to {choice.stop - 1}")
+
+
+def keep_previous(log: Path) -> None:
+    """Put the log of the last run aside, in place of the one before it, so that no log grows for ever."""
+    if log.exists():
+        log.replace(log.with_suffix(".previous.log"))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace a file in one step, so that a reader sees all of the old text or all of the new."""
+    draft = path.with_name(f"{path.name}.draft")
+    draft.write_text(text)
+    draft.replace(path)
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read what is remembered of a server; nothing if there is no record or it cannot be read."""
+    with suppress(FileNotFoundError, ValueError):
+        record = json.loads(path.read_text())
+        if isinstance(record, dict):
+            return record
+    return {}
+
+
+def ending(log: Path, lines: int = 20) -> str:
+    """Give the last lines of a log, indented."""
+    text = log.read_text(errors="replace") if log.exists() else ""
+    return "\n".join(f"    {line}" for line in text.splitlines()[-lines:]) or "    (nothing)"
+
+
+def set_aside(folder: Path) -> Path:
+    """Rename a folder that is not to be trusted, never deleting it; return its new path."""
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.incomplete-{number}")).exists():
+        number += 1
+    return folder.rename(aside)

