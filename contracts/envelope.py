@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal, Self, cast
 from uuid import UUID, uuid5
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PrivateAttr
 
 from contracts.topics import Topic
 
@@ -53,6 +53,8 @@ class Event(Data):
     traceparent: str | None = Field(default=None, description="W3C trace context")
     dataclassification: Classification
     data: Data
+
+    _raw: bytes | None = PrivateAttr(default=None)
 
     def __init_subclass__(
         cls,
@@ -117,9 +119,16 @@ class Event(Data):
         )
         return cast("Self", event)
 
+    @classmethod
+    def read(cls, value: bytes) -> Self:
+        """The event in a Kafka value, which is kept as it came. Raises pydantic's ValidationError."""
+        event = cls.model_validate_json(value)
+        event._raw = value
+        return event
+
     def to_json(self) -> bytes:
-        """The Kafka value: UTF-8 JSON."""
-        return self.__pydantic_serializer__.to_json(self)
+        """The Kafka value, UTF-8 JSON: as it was read, or made anew for a new event."""
+        return self._raw or self.__pydantic_serializer__.to_json(self)
 
 
 def effect_id(cause: UUID, type: str, effect_key: str = "") -> UUID:

@@ -1,0 +1,82 @@
+"""PostgreSQL, one schema and one role for each service."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import asyncpg
+import psycopg
+import yoyo
+from psycopg import sql
+
+from services.chassis.settings import Settings
+
+_HERE = Path(__file__).parent / "migrations"
+OUTBOX = _HERE / "outbox"
+AUDIT = _HERE / "audit"
+"""Folders of numbered SQL for tables that several services keep in their own schemas."""
+
+_MIGRATING = 0x0A11A4D
+"""Advisory lock: one migration at a time on a server, however many replicas start."""
+
+
+class Database:
+    """One service's schema: its migrations, and a small pool that sees nothing else."""
+
+    def __init__(self, settings: Settings, schema: str, *migrations: Path) -> None:
+        self._url = settings.database_url
+        self._size = settings.pool_size
+        self.schema = schema
+        self.role = f"onward_{schema}"
+        self._migrations = migrations
+        self.pool: asyncpg.Pool[asyncpg.Record]
+
+    def migrate(self) -> None:
+        """Make the role, the schema, and every table that is missing. Blocks; safe from many processes at once."""
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            connection.execute("select pg_advisory_lock(%s)", [_MIGRATING])
+            role, schema = sql.Identifier(self.role), sql.Identifier(self.schema)
+            if not connection.execute("select 1 from pg_roles where rolname = %s", [self.role]).fetchone():
+                connection.execute(sql.SQL("create role {}").format(role))
+                connection.execute(sql.SQL("grant {} to current_user").format(role))
+            connection.execute(sql.SQL("create schema if not exists {} authorization {}").format(schema, role))
+            self._apply()
+
+    def _apply(self) -> None:
+        migrations = yoyo.read_migrations(*map(str, self._migrations))
+        separator = "&" if "?" in self._url else "?"
+        options = quote(f"-c role={self.role} -c search_path={self.schema}")
+        address = self._url.replace("postgresql://", "postgresql+psycopg://", 1)
+        backend = yoyo.get_backend(f"{address}{separator}options={options}")
+        try:
+            backend.apply_migrations(backend.to_apply(migrations))
+        finally:
+            backend.connection.close()
+
+    async def start(self) -> None:
+        """Open the pool."""
+        self.pool = await asyncpg.create_pool(
+            self._url,
+            min_size=1,
+            max_size=self._size,
+            command_timeout=30,
+            server_settings={
+                "role": self.role,
+                "search_path": self.schema,
+                "application_name": f"onward-{self.schema}",
+                "idle_in_transaction_session_timeout": "30000",
+                "jit": "off",
+            },
+        )
+
+    async def stop(self) -> None:
+        """Close the pool, within a bound."""
+        pool: Any = getattr(self, "pool", None)
+        if pool is not None:
+            pool.terminate() if pool.is_closing() else await pool.close()
+
+    def lock_number(self, name: str) -> int:
+        """A number for an advisory lock of this schema: the same in every process."""
+        digest = hashlib.sha256(f"{self.schema}/{name}".encode()).digest()
+        return int.from_bytes(digest[:8], "big", signed=True)

@@ -1,0 +1,147 @@
+"""Who calls: a signed token (JWT, RS512) with organisation, practitioner and role."""
+
+import json
+import os
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from fastapi import Depends, Request
+from jwt.algorithms import RSAAlgorithm
+
+from services.chassis.problems import Problem
+
+AUDIENCE = "onward"
+ALGORITHM = "RS512"
+REMEMBERED = 10_000
+"""Tokens whose signature was checked are remembered until they expire: a device sends the same one all shift."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whom a verified token speaks for. A token acts for exactly one organisation."""
+
+    organisation: str
+    practitioner: str
+    role: str
+
+
+class Verifier:
+    """Checks tokens against the public keys of a file."""
+
+    def __init__(self, keys: jwt.PyJWKSet) -> None:
+        self._keys = {key.key_id: key for key in keys.keys}
+        self._known: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
+
+    @classmethod
+    def from_file(cls, path: Path) -> "Verifier":
+        """From a JSON Web Key Set. Raises KeysUnusable."""
+        try:
+            return cls(jwt.PyJWKSet.from_json(path.read_text()))
+        except (OSError, ValueError, jwt.PyJWTError) as error:
+            raise KeysUnusable(path, error) from error
+
+    def caller(self, token: str) -> Caller:
+        """The caller that a token speaks for. Raises jwt.PyJWTError when it does not hold."""
+        known = self._known.get(token)
+        if known is not None and known[1] > time.time():
+            return known[0]
+        header = jwt.get_unverified_header(token)
+        key = self._keys.get(header.get("kid"))
+        if key is None:
+            raise jwt.InvalidKeyError("signed with a key that is not in the key file")
+        claims = jwt.decode(
+            token,
+            key,
+            algorithms=[ALGORITHM],
+            audience=AUDIENCE,
+            options={"require": ["exp", "iat", "iss", "sub", "aud"]},
+        )
+        caller = Caller(*(_claim(claims, name) for name in ("organisation", "practitioner", "role")))
+        self._known[token] = (caller, float(claims["exp"]))
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+        return caller
+
+
+def _claim(claims: dict[str, Any], name: str) -> str:
+    value = claims.get(name)
+    if not isinstance(value, str) or not 1 <= len(value) <= 100:
+        raise jwt.MissingRequiredClaimError(name)
+    return value
+
+
+class KeysUnusable(Exception):
+    """The file of public keys cannot be used."""
+
+    def __init__(self, path: Path, error: Exception) -> None:
+        super().__init__(f"{path} is not a JSON Web Key Set that can be used ({type(error).__name__}: {error})")
+
+
+def caller_of(request: Request) -> Caller:
+    """The caller of a request, by its bearer token; else a 401 problem."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise _unauthorised("send a token: Authorization: Bearer ...")
+    try:
+        return request.app.state.verifier.caller(token)
+    except jwt.ExpiredSignatureError:
+        raise _unauthorised("the token has expired: ask for a new one") from None
+    except jwt.PyJWTError as error:
+        raise _unauthorised(f"the token does not hold ({type(error).__name__})") from None
+
+
+def _unauthorised(detail: str) -> Problem:
+    return Problem(401, "Who calls is not known", detail, headers={"WWW-Authenticate": "Bearer"})
+
+
+CallerOf = Annotated[Caller, Depends(caller_of)]
+"""A route's parameter: the verified caller."""
+
+
+def make_keys(folder: Path) -> tuple[Path, Path]:
+    """Make a signing key and its public key set in a folder, unless they are there. Returns both files.
+
+    For development, tests and the demo: the signing key is readable by its owner alone.
+    """
+    private_file, public_file = folder / "signing.pem", folder / "keys.json"
+    if private_file.exists() and public_file.exists():
+        return private_file, public_file
+    folder.mkdir(parents=True, exist_ok=True)
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    with open(os.open(private_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(pem)
+    public: dict[str, Any] = json.loads(RSAAlgorithm.to_jwk(key.public_key()))
+    public |= {"kid": "development", "use": "sig", "alg": ALGORITHM}
+    public_file.write_text(json.dumps({"keys": [public]}, indent=1))
+    return private_file, public_file
+
+
+def sign(
+    private_file: Path,
+    *,
+    organisation: str,
+    practitioner: str,
+    role: str,
+    now: datetime,
+    lifetime: timedelta = timedelta(hours=12),
+) -> str:
+    """A token signed with a private key that `make_keys` made."""
+    claims = {
+        "iss": "onward-development",
+        "sub": practitioner,
+        "aud": AUDIENCE,
+        "iat": now,
+        "exp": now + lifetime,
+        "organisation": organisation,
+        "practitioner": practitioner,
+        "role": role,
+    }
+    return jwt.encode(claims, private_file.read_bytes(), algorithm=ALGORITHM, headers={"kid": "development"})

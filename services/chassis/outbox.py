@@ -1,0 +1,89 @@
+"""The outbox: events that a transaction decided without a cause on the log, told after it, in order."""
+
+import asyncio
+from collections.abc import Sequence
+
+from contracts.envelope import Event
+from services.chassis.database import Database
+from services.chassis.metrics import OUTBOX as TOLD
+from services.chassis.publishing import KafkaPublisher
+
+Connection = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+
+BATCH = 1000
+POLL_SECONDS = 1.0
+"""How often to look for what another replica put there; what this process puts is told at once."""
+
+PUT = """
+-- Part of the deciding transaction. An event put before (a repeat) stays as it was.
+insert into outbox (event_id, type, key, body)
+select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[])
+on conflict (event_id) do nothing
+"""
+
+UNTOLD = """
+-- What is still to be told, oldest first. Only the holder of the advisory lock asks: two would break the order.
+select position, type, key, body from outbox where told_at is null order by position limit $1
+"""
+
+MARK = """
+-- After the acknowledgement. A crash before this tells them again, under the same ids.
+update outbox set told_at = now() where position = any($1::bigint[])
+"""
+
+
+class Outbox:
+    """One schema's outbox. One replica at a time drains it, by an advisory lock."""
+
+    def __init__(self, database: Database, publisher: KafkaPublisher) -> None:
+        self._database = database
+        self._publisher = publisher
+        self._woken = asyncio.Event()
+
+    async def put(self, connection: Connection, events: Sequence[Event]) -> None:
+        """Store the events in the caller's transaction."""
+        await self.put_json(
+            connection, [(event.id, type(event).TYPE, event.partitionkey, event.to_json().decode()) for event in events]
+        )
+
+    async def put_json(
+        self,
+        connection: Connection,
+        events: Sequence[tuple[object, str, str, str]],
+    ) -> None:
+        """Store events given as (id, type, key, JSON text), in the caller's transaction."""
+        await connection.execute(PUT, *(list(column) for column in zip(*events, strict=True)))
+
+    def wake(self) -> None:
+        """There is something new: drain at once."""
+        self._woken.set()
+
+    async def drain(self) -> None:
+        """Tell what is in the outbox, for ever, while this replica holds the lock."""
+        lock = self._database.lock_number("outbox")
+        async with self._database.pool.acquire() as connection:
+            while not await connection.fetchval("select pg_try_advisory_lock($1)", lock):
+                await asyncio.sleep(POLL_SECONDS)
+            try:
+                while True:
+                    self._woken.clear()
+                    while await self._drain_once(connection) == BATCH:
+                        pass
+                    try:
+                        async with asyncio.timeout(POLL_SECONDS):
+                            await self._woken.wait()
+                    except TimeoutError:
+                        pass
+            finally:
+                if not connection.is_closed():
+                    await connection.execute("select pg_advisory_unlock($1)", lock)
+
+    async def _drain_once(self, connection: Connection) -> int:
+        rows = await connection.fetch(UNTOLD, BATCH)
+        if rows:
+            await self._publisher.tell_json(
+                [(Event.KNOWN[row["type"]], row["key"], row["body"].encode()) for row in rows]
+            )
+            await connection.execute(MARK, [row["position"] for row in rows])
+            TOLD.labels(self._database.schema).inc(len(rows))
+        return len(rows)

@@ -1,0 +1,88 @@
+"""Telling: events to their topics, each on the partition of its key, acknowledged by all replicas."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from faststream.kafka import KafkaBroker, KafkaPublishMessage
+
+from contracts.envelope import Event
+from contracts.topics import Topic
+from services.chassis.metrics import TOLD
+from services.chassis.partitions import partition_of
+
+CONTENT_TYPE = "application/cloudevents+json; charset=UTF-8"
+MAX_BATCH_BYTES = 262_144
+CHUNK_BYTES = 240_000
+RECORD_OVERHEAD = 300
+"""Headroom a record for its key, headers and framing."""
+
+Run = tuple[Topic, int, str, list[tuple[bytes, bytes]]]
+"""Topic, partition, type, and (key, value) in order."""
+
+
+class Publisher(Protocol):
+    """Somewhere to tell events."""
+
+    async def tell(self, events: Sequence[Event]) -> None:
+        """Publish the events; return once all are acknowledged by all replicas."""
+
+
+def runs(events: Sequence[tuple[type[Event], str, bytes]]) -> Iterator[Run]:
+    """Group (contract, key, value) into batches of one topic, partition and type.
+
+    A batch shares its headers, and the type is one, so types are split. The order of one key is kept: when a key comes
+    with a second type, what is open on that partition is closed first.
+    """
+    open_runs: dict[tuple[Topic, int], dict[str, list[tuple[bytes, bytes]]]] = {}
+    sizes: dict[tuple[Topic, int, str], int] = {}
+    type_of_key: dict[tuple[Topic, str], str] = {}
+    for contract, key, value in events:
+        topic, type_ = contract.TOPIC, contract.TYPE
+        partition = partition_of(key)
+        of_partition = open_runs.setdefault((topic, partition), {})
+        if type_of_key.setdefault((topic, key), type_) != type_:
+            type_of_key[topic, key] = type_
+            for closed_type, records in of_partition.items():
+                sizes.pop((topic, partition, closed_type))
+                yield topic, partition, closed_type, records
+            of_partition.clear()
+        size = sizes.get((topic, partition, type_), 0)
+        added = len(value) + RECORD_OVERHEAD
+        if size and size + added > CHUNK_BYTES:
+            yield topic, partition, type_, of_partition.pop(type_)
+            size = 0
+        of_partition.setdefault(type_, []).append((key.encode(), value))
+        sizes[topic, partition, type_] = size + added
+    for (topic, partition), by_type in open_runs.items():
+        for type_, records in by_type.items():
+            yield topic, partition, type_, records
+
+
+class KafkaPublisher:
+    """Publishes through a service's broker: idempotent, `acks=all`."""
+
+    def __init__(self, service: str, broker: KafkaBroker, prefix: str) -> None:
+        self._service = service
+        self._broker = broker
+        self._prefix = prefix
+
+    async def tell(self, events: Sequence[Event]) -> None:
+        """Publish the events; return once all are acknowledged."""
+        await self.tell_json([(type(event), event.partitionkey, event.to_json()) for event in events])
+
+    async def tell_json(self, events: Sequence[tuple[type[Event], str, bytes]]) -> None:
+        """Publish stored events, (contract, key, value) each; return once all are acknowledged."""
+        acknowledgements = []
+        for topic, partition, type_, records in runs(events):
+            acknowledgements.append(
+                await self._broker.publish_batch(
+                    *(KafkaPublishMessage(value, key=key) for key, value in records),
+                    topic=f"{self._prefix}{topic}",
+                    partition=partition,
+                    headers={"content-type": CONTENT_TYPE, "type": type_},
+                    no_confirm=True,
+                )
+            )
+            TOLD.labels(self._service, topic).inc(len(records))
+        await asyncio.gather(*acknowledgements)

@@ -1,0 +1,140 @@
+"""A reader without a group: all partitions, for an index in memory or for answers from now on."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from contracts.envelope import Event
+from contracts.topics import Topic
+from services.chassis.decoding import Record, Unreadable, decode
+from services.chassis.log import logger
+from services.chassis.metrics import UNREADABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """A record without a value on a compacted topic: its key stands no longer."""
+
+    topic: Topic
+    key: str
+
+
+Apply = Callable[[Sequence[Event | Tombstone]], None]
+
+
+class Reader:
+    """Follows topics from their beginning, or from now on, and applies what it reads."""
+
+    def __init__(
+        self,
+        service: str,
+        bootstrap_servers: str,
+        prefix: str,
+        topics: Sequence[Topic],
+        types: Sequence[type[Event]],
+        apply: Apply,
+        *,
+        since: Literal["beginning", "now"],
+    ) -> None:
+        self._log = logger(service)
+        self._bootstrap_servers = bootstrap_servers
+        self._topics = {f"{prefix}{topic}": topic for topic in topics}
+        self._types = {contract.TYPE: contract for contract in types}
+        self._apply = apply
+        self._since = since
+        self._consumer: Any = None
+        self._task: asyncio.Task[None] | None = None
+        self.complete = False
+        """It has applied everything up to the end offsets taken at its start; or it knows its position everywhere."""
+
+    async def start(self) -> None:
+        """Take positions, and read to the end offsets of this moment. Returns once complete."""
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap_servers,
+            enable_auto_commit=False,
+            fetch_max_wait_ms=100,
+            max_partition_fetch_bytes=4 * 1024 * 1024,
+        )
+        await self._consumer.start()
+        partitions = await self._partitions()
+        self._consumer.assign(partitions)
+        ends: dict[TopicPartition, int] = await self._consumer.end_offsets(partitions)
+        if self._since == "now":
+            for partition, end in ends.items():
+                self._consumer.seek(partition, end)
+            for partition in partitions:
+                await self._consumer.position(partition)
+        else:
+            await self._consumer.seek_to_beginning(*partitions)
+            while await self._behind(ends):
+                await self._read_once()
+        self.complete = True
+        self._task = asyncio.create_task(self._follow())
+
+    async def _partitions(self) -> list[TopicPartition]:
+        partitions = []
+        for name in self._topics:
+            numbers = await self._consumer._client._wait_on_metadata(name) and self._consumer.partitions_for_topic(name)
+            if not numbers:
+                raise TopicMissing(name)
+            partitions += [TopicPartition(name, number) for number in sorted(numbers)]
+        return partitions
+
+    async def _behind(self, ends: dict[TopicPartition, int]) -> bool:
+        return any([await self._consumer.position(partition) < end for partition, end in ends.items()])
+
+    async def _read_once(self) -> None:
+        batches = await self._consumer.getmany(timeout_ms=500, max_records=2000)
+        read: list[Event | Tombstone] = []
+        for raws in batches.values():
+            for raw in raws:
+                one = self._decode(Record.of(raw))
+                if one is not None:
+                    read.append(one)
+        if read:
+            self._apply(read)
+
+    def _decode(self, record: Record) -> Event | Tombstone | None:
+        topic = self._topics[record.topic]
+        if record.value is None and record.key is not None:
+            return Tombstone(topic, record.key.decode(errors="replace"))
+        try:
+            return decode(record, self._types)
+        except Unreadable as error:
+            UNREADABLE.labels(topic).inc()
+            self._log.warning(
+                "unreadable", topic=topic, partition=record.partition, offset=record.offset, reason=str(error)
+            )
+            return None
+
+    async def _follow(self) -> None:
+        while True:
+            await self._read_once()
+
+    @property
+    def waiting_for(self) -> str | None:
+        """Why it is not ready, if so."""
+        names = ", ".join(self._topics.values())
+        if not self.complete:
+            return f"{names}: still reading what was there at the start"
+        if self._task is not None and self._task.done():
+            return f"{names}: stopped following"
+        return None
+
+    async def stop(self) -> None:
+        """Stop following."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+
+class TopicMissing(Exception):
+    """A topic does not exist."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the topic {name} does not exist: run `onward topics apply`")

@@ -1,0 +1,297 @@
+"""One service in a process: its broker, its readers, its routes, its background work."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from types import MethodType
+from typing import Any, Literal
+
+import stamina
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from fastapi import APIRouter
+from faststream import AckPolicy, BaseMiddleware
+from faststream.kafka import KafkaBroker, KafkaPublishMessage, KafkaRouter
+from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
+
+from contracts.envelope import Event
+from contracts.topics import Topic
+from services.chassis.database import Database
+from services.chassis.decoding import Record
+from services.chassis.failures import Transient, is_transient
+from services.chassis.kafka_patches import pause_after_failed_metadata
+from services.chassis.log import logger
+from services.chassis.metrics import READY
+from services.chassis.partitions import partition_of
+from services.chassis.publishing import MAX_BATCH_BYTES, KafkaPublisher
+from services.chassis.reader import Apply, Reader, TopicMissing
+from services.chassis.settings import Settings
+from services.chassis.step import Breaker, Handler, Step
+
+MAX_RECORDS = 500
+COMMIT_SECONDS = 0.25
+ALIVE_SECONDS = 5.0
+"""A reader that has not polled for so long is not ready, unless its handler is at work within its deadline."""
+
+
+class _StepMiddleware(BaseMiddleware[Any, Any]):
+    """Hands FastStream's batch to the step, and FastStream's call of the handler too."""
+
+    def __init__(self, msg: Any, /, *, context: Any, step: Step) -> None:
+        super().__init__(msg, context=context)
+        self._step = step
+
+    async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
+        """Run the step; the handler is called with the events that it finds."""
+
+        async def handle(events: Sequence[Event]) -> Sequence[Event]:
+            msg.body = events
+            msg.clear_cache()
+            told: Sequence[Event] = await call_next(msg)
+            return told
+
+        await self._step.consume(msg.raw_message, handle)
+
+
+class Service:
+    """A service as its process hosts it. What it reads, follows, serves and runs is said once, in its service.py."""
+
+    def __init__(self, name: str, settings: Settings, *, database: Database | None = None) -> None:
+        pause_after_failed_metadata()
+        self.name = name
+        self.settings = settings
+        self.database = database
+        self.routers: list[APIRouter] = []
+        self._log = logger(name)
+        self._breaker = Breaker()
+        self.broker = KafkaBroker(
+            settings.kafka_bootstrap_servers,
+            client_id=f"onward-{name}",
+            enable_idempotence=True,
+            acks="all",
+            linger_ms=0,
+            max_batch_size=MAX_BATCH_BYTES,
+            request_timeout_ms=10_000,
+            graceful_timeout=15,
+            apply_types=False,
+            allow_auto_create_topics=False,
+            logger=None,
+        )
+        self.publisher = KafkaPublisher(name, self.broker, settings.topic_prefix)
+        self._steps: list[Step] = []
+        self._readers: list[Reader] = []
+        self._work: list[tuple[str, Callable[[], Awaitable[None]]]] = []
+        self._checks: list[Callable[[], str | None]] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._admin: Any = None
+        self._started = False
+
+    # Said in service.py
+
+    def reads(self, topic: Topic, handler: Handler, *types: type[Event]) -> None:
+        """Read a topic in this service's group, in batches: what the handler returns is told, then offsets commit."""
+        step = Step(
+            reader=self.name,
+            topic=topic,
+            types=types,
+            handler=handler,
+            publisher=self.publisher,
+            graveyard=self,
+            breaker=self._breaker,
+        )
+        router = KafkaRouter(middlewares=(partial(_StepMiddleware, step=step),))
+        subscriber = router.subscriber(
+            f"{self.settings.topic_prefix}{topic}",
+            group_id=self.group(topic),
+            group_instance_id=f"{self.settings.replica}-{self.name}-{topic}" if self.settings.replica else None,
+            batch=True,
+            max_records=MAX_RECORDS,
+            ack_policy=AckPolicy.MANUAL,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=50,
+            session_timeout_ms=6_000,
+            heartbeat_interval_ms=1_500,
+            rebalance_timeout_ms=6_000,
+            no_reply=True,
+            parser=_parse,
+            decoder=_decoded,
+            listener=step,
+        )
+
+        async def poll(_subscriber: Any, consumer: Any) -> tuple[Any, ...]:
+            step.consumer = consumer
+            return await step.poll(consumer, MAX_RECORDS)
+
+        subscriber.get_msg = MethodType(poll, subscriber)  # type: ignore[method-assign]
+        self.broker.include_router(router)
+        subscriber(handler)
+        self._steps.append(step)
+
+    def follows(
+        self,
+        topics: Sequence[Topic],
+        apply: Apply,
+        *,
+        since: Literal["beginning", "now"],
+    ) -> Reader:
+        """Follow topics outside any group; not ready until the reader is complete. Started before the groups are."""
+        types = [contract for contract in Event.KNOWN.values() if contract.TOPIC in topics]
+        reader = Reader(
+            self.name,
+            self.settings.kafka_bootstrap_servers,
+            self.settings.topic_prefix,
+            topics,
+            types,
+            apply,
+            since=since,
+        )
+        self._readers.append(reader)
+        return reader
+
+    def serves(self, router: APIRouter) -> None:
+        """Answer these routes."""
+        self.routers.append(router)
+
+    def runs(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Keep this going in the background; begun again with growing pauses when something does not answer."""
+        self._work.append((name, work))
+
+    def ready_when(self, check: Callable[[], str | None]) -> None:
+        """Ready only while this says nothing."""
+        self._checks.append(check)
+
+    # Its life
+
+    async def start(self) -> None:
+        """Start: database, readers to completeness, then the groups. Returns once it polls."""
+        if self.database is not None:
+            await self.database.start()
+        for reader in self._readers:
+            await self._started_reader(reader)
+        await self.broker.start()
+        self._admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.kafka_bootstrap_servers)
+        await self._admin.start()
+        await self._topics_exist()
+        for name, work in self._work:
+            self._tasks.append(asyncio.create_task(self._keep_going(name, work), name=f"{self.name} {name}"))
+        self._tasks.append(asyncio.create_task(self._commit_regularly(), name=f"{self.name} commits"))
+        self._started = True
+
+    async def _started_reader(self, reader: Reader) -> None:
+        async for attempt in stamina.retry_context(on=is_transient_exception, attempts=None, timeout=60):
+            with attempt:
+                await reader.start()
+
+    async def _topics_exist(self) -> None:
+        """A missing topic would block its first publish for a whole request time-out: say so at the start."""
+        wanted = {f"{self.settings.topic_prefix}{step.topic}" for step in self._steps}
+        if self._steps:
+            wanted.add(self._dead_letters)
+        for name in sorted(wanted - set(await self._admin.list_topics())):
+            raise TopicMissing(name)
+
+    async def stop(self) -> None:
+        """Stop gracefully: finish and commit what is under way, then leave the groups."""
+        self._started = False
+        for step in self._steps:
+            step.draining = True
+        await asyncio.gather(*(step.flush() for step in self._steps))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.broker.stop()
+        for reader in self._readers:
+            await reader.stop()
+        if self._admin is not None:
+            await self._admin.close()
+        if self.database is not None:
+            await self.database.stop()
+
+    async def _keep_going(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                async for attempt in stamina.retry_context(on=is_transient_exception, attempts=None, wait_max=5.0):
+                    with attempt:
+                        await work()
+            except Exception as error:  # a bug: it stops the service, as in a step
+                self._log.error("stopped_by_a_bug", name=name, error=type(error).__name__)
+                self._breaker.trip(f"{self.name}: {name} failed with {type(error).__name__}")
+                return
+
+    async def _commit_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(COMMIT_SECONDS)
+            for step in self._steps:
+                await step.commit()
+
+    # What it is asked
+
+    def not_ready(self) -> list[str]:
+        """Every reason why it is not ready, as sentences; none when it is."""
+        reasons = [] if self._started else ["not started"]
+        if self._breaker.reason:
+            reasons.append(f"stopped: {self._breaker.reason}")
+        reasons += [reason for reader in self._readers if (reason := reader.waiting_for)]
+        for step in self._steps:
+            if step.waiting_for:
+                reasons.append(step.waiting_for)
+            elif self._started and time.monotonic() - step.last_alive > ALIVE_SECONDS:
+                reasons.append(f"{step.topic}: no poll for {ALIVE_SECONDS:.0f} s")
+        reasons += [reason for check in self._checks if (reason := check())]
+        READY.labels(self.name).set(0 if reasons else 1)
+        return reasons
+
+    async def end_offset(self, topic: Topic, key: str) -> int:
+        """End of the partition that holds this key, now."""
+        partition = TopicPartition(f"{self.settings.topic_prefix}{topic}", partition_of(key))
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.settings.kafka_bootstrap_servers)
+        await consumer.start()
+        try:
+            return int((await consumer.end_offsets([partition]))[partition])
+        finally:
+            await consumer.stop()
+
+    async def has_passed(self, topic: Topic, key: str, end: int) -> bool:
+        """Whether this service's group has processed that key's partition of the topic up to an end offset."""
+        partition = TopicPartition(f"{self.settings.topic_prefix}{topic}", partition_of(key))
+        committed = await self._admin.list_consumer_group_offsets(self.group(topic), partitions=[partition])
+        return bool(committed[partition].offset >= end) or end == 0
+
+    def group(self, topic: Topic) -> str:
+        """One group for each topic read: rebalances and lag of one never touch another."""
+        return f"{self.settings.topic_prefix}{self.name}.{topic}"
+
+    # Dead letters
+
+    @property
+    def _dead_letters(self) -> str:
+        return f"{self.settings.topic_prefix}{self.name}.dlq"
+
+    async def bury(self, dead: Sequence[tuple[Record, str]]) -> None:
+        """Publish each record to this reader's dead letters: original bytes and headers, why, and where from."""
+        for record, why in dead:
+            headers = {name: (value or b"").decode("latin-1") for name, value in record.headers}
+            origin = f"{record.topic}/{record.partition}/{record.offset}"
+            await self.broker.publish(
+                KafkaPublishMessage(record.value or b"", key=record.key),
+                topic=self._dead_letters,
+                headers=headers | {"dead-because": why[:1000], "dead-origin": origin},
+            )
+
+
+def is_transient_exception(error: Exception) -> bool:
+    """For stamina: whether to try again."""
+    return is_transient(error) or isinstance(error, Transient)
+
+
+async def _parse(records: Any, _original: Any) -> KafkaMessage:
+    """Never fails, whatever the records hold: a parser that raises would be skipped silently."""
+    return KafkaMessage(
+        body=[], headers={}, batch_headers=[], raw_message=records, message_id="", consumer=FAKE_CONSUMER
+    )
+
+
+async def _decoded(message: Any, _original: Any) -> Any:
+    """The step has put the events there."""
+    return message.body

@@ -1,0 +1,263 @@
+"""The step of every reader: decode, decide and store, bury what is poison, tell what was stored, commit.
+
+One `Step` belongs to one FastStream batch subscriber. FastStream polls, FastStream calls the handler; the step stands
+between as a middleware, and decides what a failure means. It lets no exception out to FastStream's acknowledgement and
+commits explicit offsets of what was processed.
+"""
+
+import asyncio
+import random
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
+
+from contracts.envelope import Event
+from services.chassis.decoding import Record, Unreadable, decode
+from services.chassis.failures import Poison, is_transient
+from services.chassis.log import logger
+from services.chassis.metrics import BURIED, READ, RETRIES, STEP_SECONDS
+from services.chassis.publishing import Publisher
+
+Handler = Callable[[Sequence[Any]], Awaitable[Sequence[Event]]]
+"""Events in, events out. It may be called again with the same events."""
+
+HANDLER_SECONDS = 60.0
+"""A handler's deadline: below Kafka's max.poll.interval, past which its member would be expelled."""
+
+REVOCATION_SECONDS = 4.0
+"""How long a rebalance waits for the batch under way: below the session time-out, which bounds the rebalance."""
+
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 5.0
+
+
+class Graveyard(Protocol):
+    """Where records go that a reader can never use."""
+
+    async def bury(self, dead: Sequence[tuple[Record, str]]) -> None:
+        """Keep each record's original bytes, with why; return once that is acknowledged."""
+
+
+class Breaker:
+    """Stops a service: a bug must stop the service, not the patients. The host sees it and stops polling."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self.tripped = asyncio.Event()
+
+    def trip(self, reason: str) -> None:
+        """Stop the service, for a reason that /health/ready repeats."""
+        self.reason = self.reason or reason
+        self.tripped.set()
+
+
+class EffectsShareId(Exception):
+    """A handler told two effects under one id: its effect key does not name the individual."""
+
+
+class Step(ConsumerRebalanceListener):
+    """One reader's step over batches of one topic."""
+
+    def __init__(
+        self,
+        *,
+        reader: str,
+        topic: str,
+        types: Sequence[type[Event]],
+        handler: Handler,
+        publisher: Publisher,
+        graveyard: Graveyard,
+        breaker: Breaker,
+    ) -> None:
+        self.reader = reader
+        self.topic = topic
+        self._types: Mapping[str, type[Event]] = {contract.TYPE: contract for contract in types}
+        self._handler = handler
+        self._publisher = publisher
+        self._graveyard = graveyard
+        self._breaker = breaker
+        self._log = logger(reader)
+        self._running = asyncio.Lock()
+        self.processed: dict[TopicPartition, int] = {}
+        """Next offset of each partition: what may be committed."""
+        self._retry_from: dict[TopicPartition, int] = {}
+        self._failures = 0
+        self._resume_at = 0.0
+        self.last_alive = time.monotonic()
+        self.draining = False
+        self.consumer: Any = None
+
+    # What the service's host asks
+
+    @property
+    def waiting_for(self) -> str | None:
+        """Why nothing is being processed now, if so."""
+        return f"{self.topic}: waiting to try again ({self._failures} times so far)" if self._failures else None
+
+    # One batch
+
+    async def run(self, records: Sequence[Record], handle: Handler | None = None) -> None:
+        """Process a batch: all of it is told or buried when this returns. Raises Transient; else it is a bug."""
+        events, dead = self._decode(records)
+        by_id = {event.id: (record, event) for record, event in reversed(events)}
+        waiting = [pair for pair in events if by_id[pair[1].id] is pair] if len(by_id) < len(events) else events
+        told = await self._decide(waiting, dead, handle or self._handler)
+        if len({event.id for event in told}) < len(told):
+            raise EffectsShareId(f"{self.reader} told two effects of {self.topic} under one id")
+        if dead:
+            await self._graveyard.bury(dead)
+            BURIED.labels(self.reader, self.topic).inc(len(dead))
+            for record, why in dead:
+                self._log.warning(
+                    "buried", topic=record.topic, partition=record.partition, offset=record.offset, reason=why
+                )
+        if told:
+            await self._publisher.tell(told)
+        READ.labels(self.reader, self.topic).inc(len(records))
+
+    def _decode(self, records: Sequence[Record]) -> tuple[list[tuple[Record, Event]], list[tuple[Record, str]]]:
+        events: list[tuple[Record, Event]] = []
+        dead: list[tuple[Record, str]] = []
+        for record in records:
+            try:
+                event = decode(record, self._types)
+            except Unreadable as error:
+                dead.append((record, str(error)))
+            else:
+                if event is not None:
+                    events.append((record, event))
+        return events, dead
+
+    async def _decide(
+        self, waiting: list[tuple[Record, Event]], dead: list[tuple[Record, str]], handle: Handler
+    ) -> Sequence[Event]:
+        """What the handler tells of the events; those that it declares poison join the dead, and it is asked again."""
+        while waiting:
+            try:
+                async with asyncio.timeout(HANDLER_SECONDS):
+                    return await handle([event for _, event in waiting])
+            except Poison as poison:
+                left = [pair for pair in waiting if pair[1].id != poison.event_id]
+                if len(left) == len(waiting):
+                    raise RuntimeError(f"{self.reader} declared a record poison that is not in its batch") from poison
+                dead.extend((record, poison.why) for record, event in waiting if event.id == poison.event_id)
+                waiting = left
+        return ()
+
+    # Under FastStream
+
+    async def consume(self, raw: Sequence[Any], handle: Handler) -> None:
+        """A polled batch. Never raises: a failure puts the batch off, or stops the service."""
+        records = [Record.of(one) for one in raw]
+        began = time.monotonic()
+        async with self._running:
+            try:
+                await self.run(records, handle)
+            except Exception as error:
+                if not is_transient(error):
+                    where = _where(error)
+                    self._log.error("stopped_by_a_bug", topic=self.topic, error=type(error).__name__, reason=where)
+                    self._breaker.trip(f"{self.reader} failed on {self.topic}: {type(error).__name__} at {where}")
+                    self._put_off(records)
+                    return
+                RETRIES.labels(self.reader, self.topic).inc()
+                self._log.warning("put_off", topic=self.topic, error=type(error).__name__, attempt=self._failures + 1)
+                self._put_off(records)
+                return
+            self._failures = 0
+            self._resume_at = 0.0
+            for record in records:
+                self.processed[TopicPartition(record.topic, record.partition)] = record.offset + 1
+            STEP_SECONDS.labels(self.reader, self.topic).observe(time.monotonic() - began)
+            if self.draining:
+                await self.commit()
+
+    def _put_off(self, records: Sequence[Record]) -> None:
+        for record in records:
+            partition = TopicPartition(record.topic, record.partition)
+            self._retry_from[partition] = min(record.offset, self._retry_from.get(partition, record.offset))
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._failures) * random.uniform(0.5, 1.0)  # noqa: S311 a jitter
+        self._resume_at = time.monotonic() + pause
+        self._failures += 1
+
+    async def poll(self, consumer: Any, max_records: int) -> tuple[Any, ...]:
+        """Stands in for FastStream's `get_msg`, which sleeps after each empty poll.
+
+        After a failure the partitions are paused, and polled all the same so that the group keeps this member, until
+        it is time to begin again at the first record that was not processed.
+        """
+        self.last_alive = time.monotonic()
+        if self._breaker.tripped.is_set():
+            consumer.pause(*consumer.assignment())
+            await consumer.getmany(timeout_ms=500)
+            return ()
+        if self._retry_from:
+            return await self._wait_and_rewind(consumer)
+        batches = await consumer.getmany(timeout_ms=500, max_records=max_records)
+        self.last_alive = time.monotonic()
+        return tuple(record for records in batches.values() for record in records)
+
+    async def _wait_and_rewind(self, consumer: Any) -> tuple[Any, ...]:
+        left = self._resume_at - time.monotonic()
+        assigned = consumer.assignment()
+        if left > 0:
+            consumer.pause(*assigned)
+            await consumer.getmany(timeout_ms=min(500, int(left * 1000) + 1))
+            return ()
+        for partition, offset in self._retry_from.items():
+            if partition in assigned:
+                consumer.seek(partition, offset)
+        self._retry_from.clear()
+        consumer.resume(*(consumer.paused() & assigned))
+        return ()
+
+    async def commit(self) -> None:
+        """Commit what was processed of the partitions that are still ours."""
+        if self.consumer is None:
+            return
+        assigned = self.consumer.assignment()
+        offsets = {partition: offset for partition, offset in self.processed.items() if partition in assigned}
+        self.processed.clear()
+        if not offsets:
+            return
+        try:
+            await self.consumer.commit(offsets)
+        except KafkaError as error:
+            # Not lost: the records come again, and the step finds what it stored. Later offsets commit over it.
+            self._log.warning("commit_failed", topic=self.topic, error=type(error).__name__)
+            for partition, offset in offsets.items():
+                self.processed.setdefault(partition, offset)
+
+    async def flush(self) -> None:
+        """Wait for the batch under way, then commit."""
+        async with self._running:
+            await self.commit()
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        """A rebalance: finish the batch under way, within a bound, and commit, so that nothing is repeated."""
+        try:
+            async with asyncio.timeout(REVOCATION_SECONDS):
+                await self.flush()
+        except TimeoutError:
+            self._log.warning("revoked_in_mid_batch", topic=self.topic, count=len(revoked))
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:
+        """Pauses vanish at a rebalance, and offsets are the group's again: what was put off is read anew."""
+        self._retry_from.clear()
+        self.last_alive = time.monotonic()
+
+
+def _where(error: BaseException) -> str:
+    """Where an error arose, by file and line. Its message is left out: it may quote a patient."""
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    return " < ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+
+
+def raw_of(event: Event) -> bytes:
+    """The exact bytes in which the event was read, or its JSON when it was made here."""
+    return event.to_json()

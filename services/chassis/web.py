@@ -1,0 +1,115 @@
+"""The routes of a process: every hosted service's, health, metrics and documentation."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.chassis.failures import is_transient
+from services.chassis.identity import Verifier
+from services.chassis.log import logger
+from services.chassis.metrics import HTTP_SECONDS
+from services.chassis.problems import Fault, Problem, faults_of
+from services.chassis.service import Service
+
+PROBLEM = "application/problem+json"
+
+__all__ = ["Fault", "Problem", "create_app", "faults_of"]
+
+
+def create_app(services: Sequence[Service], verifier: Verifier) -> FastAPI:
+    """One application with the routes of all hosted services."""
+    app = FastAPI(
+        title="Onward",
+        version="0.1.0",
+        description="Refer a patient, find the pathway and book in one transaction. Not a certified medical device.",
+    )
+    app.state.verifier = verifier
+    for service in services:
+        for router in service.routers:
+            app.include_router(router)
+    _add_health(app, services)
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(Exception, _unexpected)
+    app.add_middleware(_Timed)
+    return app
+
+
+def _add_health(app: FastAPI, services: Sequence[Service]) -> None:
+    @app.get("/health/live", tags=["health"], summary="The process answers")
+    async def live() -> dict[str, str]:
+        return {"status": "live"}
+
+    @app.get("/health/ready", tags=["health"], summary="Every hosted service is ready, or why not")
+    async def ready() -> Response:
+        reasons = {service.name: service.not_ready() for service in services}
+        waiting = any(reasons.values())
+        return JSONResponse(
+            {"status": "not ready" if waiting else "ready", "services": reasons}, status_code=503 if waiting else 200
+        )
+
+    @app.get("/metrics", tags=["health"], summary="Prometheus metrics")
+    async def metrics() -> Response:
+        return PlainTextResponse(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def respond(problem: Problem) -> Response:
+    """The response that a problem is."""
+    return JSONResponse(problem.body, problem.status, headers=problem.headers, media_type=PROBLEM)
+
+
+async def _problem(_request: Request, error: Any) -> Response:
+    return respond(error)
+
+
+async def _http(_request: Request, error: Any) -> Response:
+    return respond(Problem(error.status_code, str(error.detail), str(error.detail), headers=error.headers))
+
+
+async def _invalid(_request: Request, error: Any) -> Response:
+    faults = [
+        Fault(pointer="/" + "/".join(map(str, one["loc"][1:])), message=f"{one['loc'][0]}: {one['msg']}")
+        for one in error.errors()
+    ]
+    return respond(Problem(422, "The request does not hold", "Mend each fault and send it again.", faults=faults))
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    if is_transient(error):
+        detail = "Something this answer needs is away. Ask again in a moment."
+        return respond(Problem(503, "Not now", detail, headers={"Retry-After": "1"}))
+    logger("web").error("unexpected", route=request.scope.get("path", ""), error=type(error).__name__)
+    return respond(Problem(500, "A fault of ours", "It is logged. Sending it again may help; nothing was lost."))
+
+
+class _Timed:
+    """Times each response by its route."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 500
+
+        async def send_and_see(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_see)
+        finally:
+            route = getattr(scope.get("route"), "path", "none")
+            HTTP_SECONDS.labels(route, scope["method"], status).observe(time.perf_counter() - began)
