@@ -1,0 +1,125 @@
+"""The answer to a submission: where, when and why, or that a person decides. One pure function of the outcome.
+
+It holds nothing of who the patient is: no number, no name, no contact.
+"""
+
+from typing import Literal, Self
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from contracts.bookings import BookingConfirmed, BookingExhausted, Tried
+from contracts.brief import Acuity, Disposition, Reason
+from contracts.directory import SERVICE_TYPES
+from contracts.people import Desk, Position
+from contracts.placements import Candidate
+from contracts.submissions import Mark, referral_id
+
+
+class AnsweredService(BaseModel):
+    """A service: what it is, how to reach it, and why it stands at its place."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    name: str
+    type: int = Field(description="Directory of Services type")
+    type_name: str
+    telephone: str = Field(description="the professional line")
+    instructions: str = Field(description="what the referrer must do or say")
+    distance_km: float
+    why: str
+    position: Position
+
+    @classmethod
+    def of(cls, candidate: Candidate) -> Self:
+        """What an answer says of a candidate."""
+        return cls(
+            id=candidate.service_id,
+            name=candidate.name,
+            type=candidate.service_type,
+            type_name=SERVICE_TYPES.get(candidate.service_type, f"service type {candidate.service_type}"),
+            telephone=candidate.telephone,
+            instructions=candidate.instructions,
+            distance_km=candidate.distance_km,
+            why=candidate.why,
+            position=candidate.position,
+        )
+
+
+class Answer(BaseModel):
+    """The outcome of a submission, as its sender is told it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    referral_id: UUID
+    outcome: Literal["slot_held", "place_held", "delivered", "unplaced"]
+    acuity: Acuity
+    disposition: Disposition
+    service: AnsweredService | None = Field(description="who will see the patient; none when unplaced")
+    starts_at: AwareDatetime | None = Field(description="the slot that is held")
+    slot_minutes: int | None
+    acceptance_due: AwareDatetime | None = Field(description="by when the service must accept, where a place is held")
+    reference: str | None = Field(description="12 digits that the patient is told")
+    unplaced_because: str | None
+    reasons: tuple[Reason, ...] = Field(description="the rules that fired, with their sources")
+    marks: tuple[Mark, ...] = Field(description="what is unusual, for a clinician to look at")
+    tried: tuple[Tried, ...] = Field(description="who could not take the patient, and why")
+    alternatives: tuple[AnsweredService, ...]
+    proposal: AnsweredService | None = Field(description="the nearest emergency department; not booked")
+    owner: Desk = Field(description="who looks after the referral now")
+    due: AwareDatetime = Field(description="when the owner must look again")
+    next_step: str = Field(description="what happens next, and what to do if nothing is heard")
+
+
+class Pending(BaseModel):
+    """Not settled in time, or not known to be on its way. The same key, asked again, gives the outcome."""
+
+    model_config = ConfigDict(frozen=True)
+
+    referral_id: UUID | None = Field(description="none where even this cannot be read now")
+    outcome: Literal["pending", "unknown"] = Field(
+        description="pending: received, and being settled; unknown: it may not have been received"
+    )
+    next_step: str
+
+
+PENDING = "The referral is received and being settled. Ask again with the same Idempotency-Key for the outcome."
+UNKNOWN = (
+    "It is not known whether the referral was received. Ask again with the same Idempotency-Key: "
+    "it is never booked twice. If there is no answer, telephone your organisation's desk."
+)
+
+
+def answer_of(event: BookingConfirmed | BookingExhausted) -> Answer:
+    """What the sender is told of an outcome."""
+    brief = event.data.brief
+    confirmed = event.data if isinstance(event, BookingConfirmed) else None
+    exhausted = event.data if isinstance(event, BookingExhausted) else None
+    proposal = exhausted and exhausted.proposal
+    return Answer(
+        referral_id=referral_id(event),
+        outcome=event.data.outcome,
+        acuity=brief.acuity,
+        disposition=brief.disposition,
+        service=AnsweredService.of(confirmed.service) if confirmed else None,
+        starts_at=confirmed.starts_at if confirmed else None,
+        slot_minutes=confirmed.slot_minutes if confirmed else None,
+        acceptance_due=confirmed.acceptance_due if confirmed else None,
+        reference=confirmed.reference if confirmed else None,
+        unplaced_because=exhausted.why if exhausted else None,
+        reasons=brief.reasons,
+        marks=brief.marks,
+        tried=event.data.tried,
+        alternatives=tuple(map(AnsweredService.of, confirmed.alternatives)) if confirmed else (),
+        proposal=AnsweredService.of(proposal) if proposal else None,
+        owner=event.data.owner,
+        due=event.data.due,
+        next_step=event.data.next_step,
+    )
+
+
+def body_of(event: BookingConfirmed | BookingExhausted) -> bytes:
+    """The answer as the JSON that is sent and stored: the same bytes whoever makes it."""
+    answer = answer_of(event)
+    return answer.__pydantic_serializer__.to_json(answer)

@@ -1,0 +1,55 @@
+"""The gateway's wiring."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+from contracts.bookings import BookingConfirmed, BookingExhausted
+from contracts.topics import Topic
+from services.chassis.database import Database
+from services.chassis.service import Service
+from services.chassis.settings import Settings
+from services.gateway.desks import Desks
+from services.gateway.handlers import Transaction, remember, telling
+from services.gateway.http import routes
+from services.gateway.settings import GatewaySettings
+from services.gateway.store import Attempts
+from services.gateway.waiters import Waiters
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def utc_now() -> datetime:
+    """The time now, in UTC."""
+    return datetime.now(UTC)
+
+
+def build(settings: Settings, environ: Mapping[str, str]) -> Service:
+    """The gateway: takes submissions over HTTP, and answers each once its booking has an outcome."""
+    own = GatewaySettings.read(environ)
+    database = Database(settings, "gateway", MIGRATIONS)
+    service = Service("gateway", settings, database=database)
+    attempts = Attempts(database, seconds=own.store_seconds)
+    waiters = Waiters(own.waiters)
+    desks = Desks()
+    listed = service.follows([Topic.DESKS], desks.learn, since="beginning")
+    service.follows([Topic.BOOKINGS], waiters.wake, since="now")
+    service.reads(
+        Topic.BOOKINGS,
+        partial(remember, attempts=attempts, clock=utc_now),
+        BookingConfirmed,
+        BookingExhausted,
+    )
+    service.serves(
+        routes(
+            Transaction(attempts, waiters, telling(service.publisher)),
+            settings=own,
+            desks=desks,
+            desks_known=lambda: listed.complete,
+            clock=utc_now,
+            new_id=uuid4,
+        )
+    )
+    return service

@@ -1,0 +1,36 @@
+"""Settings of the gateway, read once."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class GatewaySettings(BaseModel):
+    """How much the gateway takes in, how long it waits, and how long a submission may be acted on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    body_bytes: int = Field(default=65_536, ge=1_024)
+    """The largest body of a submission."""
+    wait_seconds: int = Field(default=5, ge=0, le=30)
+    """How long a request waits for its outcome when it does not say."""
+    longest_wait_seconds: int = Field(default=30, ge=0, le=300)
+    store_seconds: float = Field(default=5.0, gt=0)
+    """How long the database may take to store an attempt."""
+    waiters: int = Field(default=2_000, ge=0)
+    """How many requests may wait at a time. One more is answered 202 at once."""
+    answer_minutes: float = Field(default=15, gt=0)
+    """From first receipt: past this nobody is booked on the strength of a submission."""
+
+    @property
+    def answer_within(self) -> timedelta:
+        """`answer_minutes` as a duration."""
+        return timedelta(minutes=self.answer_minutes)
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Self:
+        """From the environment: `ONWARD_GATEWAY_` and the setting's name in capitals."""
+        names = {field: f"ONWARD_GATEWAY_{field.upper()}" for field in cls.model_fields}
+        return cls.model_validate({field: environ[name] for field, name in names.items() if environ.get(name)})

@@ -1,0 +1,49 @@
+"""Requests that wait for an outcome, by the transaction that they wait for. Waking them needs no database."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from uuid import UUID
+
+from contracts.bookings import BookingConfirmed, BookingExhausted
+from contracts.envelope import Event
+from services.chassis.reader import Tombstone
+from services.gateway.answer import body_of
+
+
+class Waiters:
+    """At most so many requests wait at a time; one that finds no room is told to ask again."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._count = 0
+        self._waiting: dict[UUID, list[asyncio.Future[bytes]]] = {}
+
+    @contextmanager
+    def waiting_for(self, transaction: UUID) -> Iterator[asyncio.Future[bytes] | None]:
+        """A future of the answer's body, dropped at the end of the block; none where too many wait already.
+
+        `transaction` is the id of the submission's event, which its outcome carries as `correlationid`.
+        """
+        if self._count >= self._limit:
+            yield None
+            return
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(transaction, []).append(answer)
+        self._count += 1
+        try:
+            yield answer
+        finally:
+            self._count -= 1
+            answer.cancel()
+            if others := [other for other in self._waiting.pop(transaction, ()) if other is not answer]:
+                self._waiting[transaction] = others
+
+    def wake(self, events: Sequence[Event | Tombstone]) -> None:
+        """Give each outcome's answer to those who wait for it."""
+        for event in events:
+            if isinstance(event, BookingConfirmed | BookingExhausted) and event.correlationid in self._waiting:
+                body = body_of(event)
+                for answer in self._waiting[event.correlationid]:
+                    if not answer.done():
+                        answer.set_result(body)
