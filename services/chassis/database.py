@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote
 
 import asyncpg
@@ -11,6 +11,9 @@ import yoyo
 from psycopg import sql
 
 from services.chassis.settings import Settings
+
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+"""A connection as the pool lends it."""
 
 _HERE = Path(__file__).parent / "migrations"
 OUTBOX = _HERE / "outbox"

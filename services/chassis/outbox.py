@@ -4,11 +4,9 @@ import asyncio
 from collections.abc import Sequence
 
 from contracts.envelope import Event
-from services.chassis.database import Database
+from services.chassis.database import Connection, Database
 from services.chassis.metrics import OUTBOX as TOLD
 from services.chassis.publishing import KafkaPublisher
-
-Connection = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 BATCH = 1000
 POLL_SECONDS = 1.0

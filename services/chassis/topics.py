@@ -1,0 +1,173 @@
+"""Topics as they are declared in deploy/topics.yaml: what is missing, what differs, and making them so."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from pydantic import BaseModel, ConfigDict
+
+DECLARED_IN = Path(__file__).parents[2] / "deploy" / "topics.yaml"
+LEADER_SECONDS = 30.0
+EXISTS = 36
+"""Kafka's error code for a topic that another made meanwhile."""
+
+
+class _Defaults(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    partitions: int
+    replication: int
+    config: dict[str, str | int]
+
+
+class _Topic(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    written_by: str
+    read_by: list[str]
+    config: dict[str, str | int] = {}
+
+
+class _DeadLetters(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    readers: list[str]
+    partitions: int
+    config: dict[str, str | int] = {}
+
+
+class Declaration(BaseModel):
+    """The content of deploy/topics.yaml."""
+
+    model_config = ConfigDict(extra="forbid")
+    defaults: _Defaults
+    topics: dict[str, _Topic]
+    dead_letters: _DeadLetters
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredTopic:
+    """A topic as it should be."""
+
+    name: str
+    partitions: int
+    replication: int
+    config: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something about a topic that is not as declared."""
+
+    topic: str
+    what: str
+    declared: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What `apply` would do."""
+
+    missing: tuple[DeclaredTopic, ...]
+    different: tuple[Difference, ...]
+    as_declared: tuple[str, ...]
+
+
+def declared(prefix: str = "", file: Path = DECLARED_IN) -> list[DeclaredTopic]:
+    """The topics that a file declares. Raises pydantic's ValidationError, with the place of each fault."""
+    declaration = Declaration.model_validate(yaml.safe_load(file.read_text()))
+    defaults = declaration.defaults
+
+    def topic(name: str, partitions: int, config: dict[str, str | int]) -> DeclaredTopic:
+        whole = {key: str(value) for key, value in (defaults.config | config).items()}
+        return DeclaredTopic(f"{prefix}{name}", partitions, defaults.replication, whole)
+
+    of_facts = [topic(name, defaults.partitions, one.config) for name, one in declaration.topics.items()]
+    dead = declaration.dead_letters
+    return of_facts + [topic(f"{reader}.dlq", dead.partitions, dead.config) for reader in dead.readers]
+
+
+async def plan(admin: AIOKafkaAdminClient, wanted: Sequence[DeclaredTopic]) -> Plan:
+    """Compare what is declared with what the broker has."""
+    there = set(await admin.list_topics())
+    present = [topic for topic in wanted if topic.name in there]
+    different = await _differences(admin, present) if present else []
+    unlike = {difference.topic for difference in different}
+    return Plan(
+        missing=tuple(topic for topic in wanted if topic.name not in there),
+        different=tuple(different),
+        as_declared=tuple(topic.name for topic in present if topic.name not in unlike),
+    )
+
+
+async def _differences(admin: AIOKafkaAdminClient, present: Sequence[DeclaredTopic]) -> list[Difference]:
+    different = []
+    described: list[dict[str, Any]] = await admin.describe_topics([topic.name for topic in present])
+    partitions = {one["topic"]: len(one["partitions"]) for one in described}
+    answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, t.name) for t in present])
+    configs = {
+        resource[3]: {entry[0]: entry[1] for entry in resource[4]}
+        for answer in answers
+        for resource in answer.resources
+    }
+    for topic in present:
+        if partitions[topic.name] != topic.partitions:
+            found = str(partitions[topic.name])
+            different.append(Difference(topic.name, "partitions", str(topic.partitions), found))
+        for key, value in topic.config.items():
+            found = str(configs[topic.name].get(key))
+            if found != value:
+                different.append(Difference(topic.name, key, value, found))
+    return different
+
+
+class PartitionsDiffer(Exception):
+    """Partition counts never change, and a topic has another count than declared."""
+
+    def __init__(self, differences: Sequence[Difference]) -> None:
+        shown = ", ".join(f"{one.topic} has {one.found} and not {one.declared}" for one in differences)
+        super().__init__(f"{shown}: move its records to a new system, or change the declaration before it is used")
+
+
+class TopicsRefused(Exception):
+    """The broker would not make some topics."""
+
+    def __init__(self, refused: Sequence[str]) -> None:
+        super().__init__("; ".join(refused))
+
+
+async def apply(admin: AIOKafkaAdminClient, wanted: Sequence[DeclaredTopic]) -> Plan:
+    """Make what is missing and mend what differs; return once every partition has a leader. Returns what it did."""
+    found = await plan(admin, wanted)
+    wrong_count = [one for one in found.different if one.what == "partitions"]
+    if wrong_count:
+        raise PartitionsDiffer(wrong_count)
+    if found.missing:
+        brokers = len((await admin.describe_cluster())["brokers"])
+        made = await admin.create_topics(
+            [NewTopic(t.name, t.partitions, min(t.replication, brokers), topic_configs=t.config) for t in found.missing]
+        )
+        refused = [f"{name}: {message or code}" for name, code, message in made.topic_errors if code not in (0, EXISTS)]
+        if refused:
+            raise TopicsRefused(refused)
+    unlike = {one.topic for one in found.different}
+    if unlike:
+        await admin.alter_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, t.name, configs=t.config) for t in wanted if t.name in unlike]
+        )
+    await _led(admin, wanted)
+    return found
+
+
+async def _led(admin: AIOKafkaAdminClient, wanted: Sequence[DeclaredTopic]) -> None:
+    """A partition without a leader refuses its first records for some seconds: wait until each has one."""
+    async with asyncio.timeout(LEADER_SECONDS):
+        while True:
+            described = await admin.describe_topics([topic.name for topic in wanted])
+            led = {one["topic"] for one in described if all(p["leader"] >= 0 for p in one["partitions"])}
+            if led >= {topic.name for topic in wanted}:
+                return
+            await asyncio.sleep(0.05)
