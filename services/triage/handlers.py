@@ -1,0 +1,59 @@
+"""Events in, events out: each submission gets its acuity, its disposition and the types of service that are fit."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from contracts.brief import Brief
+from contracts.people import PatientIdentity
+from contracts.submissions import ReferralSubmitted
+from contracts.triage import ReferralTriaged, ReferralTriagedData
+from services.triage.decision import Decision, decide
+from services.triage.rule_pack import RulePack
+
+SOURCE = "onward/triage"
+
+
+async def triage(
+    submissions: Sequence[ReferralSubmitted], *, pack: RulePack, clock: Callable[[], datetime]
+) -> list[ReferralTriaged]:
+    """Decide on each submission by the pack. `clock` gives the time in UTC."""
+    time = clock()
+    return [
+        ReferralTriaged.effect_of(submitted, triaged(submitted, pack), source=SOURCE, time=time)
+        for submitted in submissions
+    ]
+
+
+def triaged(submitted: ReferralSubmitted, pack: RulePack) -> ReferralTriagedData:
+    """The decision on one submission, with the brief that travels from here to the outcome."""
+    decision = decide(submitted.data.submission, pack)
+    return ReferralTriagedData(brief=brief_of(submitted, decision), scores=decision.scores, rule_pack=pack.full_name)
+
+
+def brief_of(submitted: ReferralSubmitted, decision: Decision) -> Brief:
+    """What every later step needs. The patient's name, the observations and the narrative stop here.
+
+    The first placement has the id of the submission's event.
+    """
+    received = submitted.data
+    submission = received.submission
+    patient = submission.patient
+    return Brief(
+        placement_id=submitted.id,
+        answer_by=received.answer_by,
+        accept=submission.accept,
+        position=submission.position,
+        age=patient.age,
+        gender=patient.gender,
+        surgery=patient.surgery,
+        presentation=submission.presentation,
+        service_types=decision.service_types,
+        to_clinician=decision.to_clinician,
+        disposition=decision.disposition,
+        acuity=decision.acuity,
+        reasons=decision.reasons,
+        marks=received.marks + decision.marks,
+        patient=PatientIdentity(nhs_number=patient.nhs_number, contact=patient.contact),
+        referrer=received.referrer,
+        desk=received.desk,
+    )

@@ -1,0 +1,23 @@
+"""Triage's wiring."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import partial
+
+from contracts.submissions import ReferralSubmitted
+from contracts.topics import Topic
+from services.chassis.service import Service
+from services.chassis.settings import Settings
+from services.triage.handlers import triage
+from services.triage.http import routes
+from services.triage.rule_pack import load
+from services.triage.settings import TriageSettings
+
+
+def build(settings: Settings, environ: Mapping[str, str]) -> Service:
+    """Triage, deciding by the rule pack that its settings name. Raises UnsoundRulePack when that has faults."""
+    pack = load(TriageSettings.read(environ).rule_pack)
+    service = Service("triage", settings)
+    service.reads(Topic.SUBMISSIONS, partial(triage, pack=pack, clock=lambda: datetime.now(UTC)), ReferralSubmitted)
+    service.serves(routes(pack))
+    return service
