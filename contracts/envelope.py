@@ -128,7 +128,9 @@ class Event(Data):
 
     def to_json(self) -> bytes:
         """The Kafka value, UTF-8 JSON: as it was read, or made anew for a new event."""
-        return self._raw or self.__pydantic_serializer__.to_json(self)
+        if self._raw is None:
+            self._raw = self.__pydantic_serializer__.to_json(self)
+        return self._raw
 
 
 def effect_id(cause: UUID, type: str, effect_key: str = "") -> UUID:

@@ -1,0 +1,154 @@
+"""Diaries: which slots a session makes, and which slot each placement is given. Pure: values in, values out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from contracts.bookings import Tried
+from contracts.directory import DAYS, SlotSession
+from contracts.placements import BookingKind, BookingRequested, Candidate
+
+LONDON = ZoneInfo("Europe/London")
+NO_CLOCK_TIME_WINDOW = timedelta(minutes=60)
+"""Where a disposition names no time, within the hour (as the Directory of Services searches)."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Slot:
+    """Room for some patients from an instant, for some minutes."""
+
+    starts_at: datetime
+    minutes: int
+    capacity: int
+
+
+def slots_between(sessions: Sequence[SlotSession], begin: datetime, end: datetime) -> list[Slot]:
+    """The slots that sessions make from `begin` until before `end`, in order.
+
+    Sessions are in clock time of Europe/London, slots are instants in UTC. On the night when clocks go forward the hour
+    that does not exist has no slots; when they go back the repeated hour has slots once, the first time. Where sessions
+    overlap, the first in the list makes the slot.
+    """
+    slots: dict[datetime, Slot] = {}
+    first, last = begin.astimezone(LONDON).date() - timedelta(days=1), end.astimezone(LONDON).date()
+    for session in sessions:
+        for day in _days(session, first, last):
+            for starts_at in _starts(session, day):
+                if begin <= starts_at < end:
+                    slots.setdefault(starts_at, Slot(starts_at, session.slot_minutes, session.capacity))
+    return sorted(slots.values())
+
+
+def _days(session: SlotSession, first: date, last: date) -> Iterator[date]:
+    for number in range((last - first).days + 1):
+        day = first + timedelta(days=number)
+        if DAYS[day.weekday()] in session.days:
+            yield day
+
+
+def _starts(session: SlotSession, day: date) -> Iterator[datetime]:
+    begins, ends = _minutes(session.begins), _minutes(session.ends)
+    if ends <= begins:  # past midnight
+        ends += 24 * 60
+    midnight = datetime.combine(day, time())
+    for minute in range(begins, ends - session.slot_minutes + 1, session.slot_minutes):
+        local = midnight + timedelta(minutes=minute)
+        instant = local.replace(tzinfo=LONDON).astimezone(UTC)
+        if instant.astimezone(LONDON).replace(tzinfo=None) == local:
+            yield instant
+
+
+def _minutes(clock: str) -> int:
+    return int(clock[:2]) * 60 + int(clock[3:])
+
+
+@dataclass(slots=True)
+class Diary:
+    """What is known of a service when a batch is settled: its kind, and its free slots, earliest first."""
+
+    service_id: str
+    booking: BookingKind
+    active: bool
+    accept_within_minutes: int | None = None
+    starts: list[datetime] = field(default_factory=list)
+    minutes: list[int] = field(default_factory=list)
+    free: list[int] = field(default_factory=list)
+    first_free: int = 0
+
+    def add(self, starts_at: datetime, minutes: int, free: int) -> None:
+        """A free slot, later than those before it."""
+        self.starts.append(starts_at)
+        self.minutes.append(minutes)
+        self.free.append(free)
+
+    def take(self, until: datetime) -> tuple[datetime, int] | None:
+        """The first free slot that begins by `until`, held now; none when there is none."""
+        while self.first_free < len(self.free) and self.free[self.first_free] == 0:
+            self.first_free += 1
+        if self.first_free == len(self.free) or self.starts[self.first_free] > until:
+            return None
+        self.free[self.first_free] -= 1
+        return self.starts[self.first_free], self.minutes[self.first_free]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a placement was given: a service, with a slot or a time by which it must accept, or neither."""
+
+    service: Candidate
+    place: int
+    starts_at: datetime | None = None
+    slot_minutes: int | None = None
+    acceptance_due: datetime | None = None
+    tried: tuple[Tried, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A placement that nobody could take, and what was tried."""
+
+    tried: tuple[Tried, ...] = ()
+
+
+def latest_start(request: BookingRequested, now: datetime) -> datetime:
+    """By when the patient must be seen: the disposition's minutes from now, or within the hour when it names none."""
+    minutes = request.data.brief.disposition.minutes
+    return now + (timedelta(minutes=minutes) if minutes else NO_CLOCK_TIME_WINDOW)
+
+
+def may_be_booked(request: BookingRequested, now: datetime) -> bool:
+    """Whether anything may be held: in time, with candidates, and not for a clinician to decide."""
+    brief = request.data.brief
+    return bool(request.data.candidates) and not brief.to_clinician and now <= brief.answer_by
+
+
+def allocate(
+    requests: Sequence[BookingRequested], diaries: Mapping[str, Diary], now: datetime
+) -> list[Given | Refused]:
+    """Give each request the first of its candidates that can take the patient: first come, first served, by rank.
+
+    Takes slots out of `diaries`.
+    """
+    return [_place(request, diaries, now) if may_be_booked(request, now) else Refused() for request in requests]
+
+
+def _place(request: BookingRequested, diaries: Mapping[str, Diary], now: datetime) -> Given | Refused:
+    tried: list[Tried] = []
+    until = latest_start(request, now)
+    for place, candidate in enumerate(request.data.candidates):
+        diary = diaries.get(candidate.service_id)
+        if diary is None:
+            tried.append(Tried(service_id=candidate.service_id, name=candidate.name, why="no diary"))
+        elif not diary.active:
+            tried.append(Tried(service_id=candidate.service_id, name=candidate.name, why="not active"))
+        elif diary.booking == "delivery":
+            return Given(candidate, place, tried=tuple(tried))
+        elif diary.booking == "acceptance":
+            due = now + timedelta(minutes=diary.accept_within_minutes or 0)
+            return Given(candidate, place, acceptance_due=due, tried=tuple(tried))
+        elif slot := diary.take(until):
+            return Given(candidate, place, starts_at=slot[0], slot_minutes=slot[1], tried=tuple(tried))
+        else:
+            tried.append(Tried(service_id=candidate.service_id, name=candidate.name, why="no free slot in time"))
+    return Refused(tuple(tried))

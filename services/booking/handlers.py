@@ -1,0 +1,21 @@
+"""Booking's steps."""
+
+from collections.abc import Sequence
+
+from contracts.directory import ServiceListed
+from contracts.envelope import Event
+from contracts.placements import BookingRequested
+from services.booking.horizon import Horizon
+from services.booking.store import Diaries
+
+
+async def place(requests: Sequence[BookingRequested], *, diaries: Diaries) -> list[Event]:
+    """Settle each placement once: hold the first free slot among its candidates, or say that there is none."""
+    return await diaries.settle(requests)
+
+
+async def keep_diaries(listed: Sequence[ServiceListed], *, diaries: Diaries, horizon: Horizon) -> list[Event]:
+    """Keep what the directory says of each service, and give changed diaries their slots before it is acknowledged."""
+    await diaries.list_services(listed)
+    await horizon.reach()
+    return []

@@ -1,0 +1,72 @@
+-- A service as booking knows it. Its row is the lock of its diary.
+create table diaries (
+    service_id text primary key,
+    version bigint not null,
+    active boolean not null,
+    booking text not null check (booking in ('slots', 'acceptance', 'delivery')),
+    accept_within_minutes integer,
+    sessions text not null,
+    slots_until timestamptz
+);
+
+-- Room for patients. What is held can never pass the capacity, whatever the code does.
+create table slots (
+    service_id text not null references diaries,
+    starts_at timestamptz not null,
+    minutes integer not null,
+    capacity integer not null,
+    held integer not null default 0,
+    withdrawn boolean not null default false,
+    primary key (service_id, starts_at),
+    check (held between 0 and capacity)
+) with (fillfactor = 70);
+
+-- One search for somewhere to go, and exactly what was told of it.
+create table placements (
+    placement_id uuid primary key,
+    referral_id text not null,
+    told_type text not null,
+    told text not null,
+    settled_at timestamptz not null
+);
+
+-- Who holds what. Released ones stay, so that a reference can always be found.
+create table bookings (
+    reference text primary key,
+    placement_id uuid not null references placements,
+    service_id text not null references diaries,
+    starts_at timestamptz,
+    released_at timestamptz
+);
+
+create unique index one_active_booking_a_placement on bookings (placement_id) where released_at is null;
+
+-- References that patients are told: 12 digits, taken in blocks of 1,000 by each process.
+create sequence reference_blocks start 100000000 maxvalue 999999999;
+
+-- Lock the diaries that take slots, then, in a second statement with a snapshot from after the lock, read as many free
+-- slots of each as the batch could want. One statement would read from before the lock, and find slots that are gone.
+create function lock_diaries(
+    p_service text[], p_wanted integer[], p_from timestamptz, p_until timestamptz
+) returns table (
+    service_id text, booking text, active boolean, accept_within_minutes integer,
+    starts_at timestamptz, minutes integer, free integer
+) language plpgsql volatile as $$
+begin
+    perform 1 from diaries d
+        where d.service_id = any(p_service) and d.booking = 'slots'
+        order by d.service_id for no key update;
+    return query
+        select d.service_id, d.booking, d.active, d.accept_within_minutes, f.starts_at, f.minutes, f.free
+        from unnest(p_service, p_wanted) w(service, n)
+        join diaries d on d.service_id = w.service
+        left join lateral (
+            select s.starts_at, s.minutes, s.capacity - s.held as free
+            from slots s
+            where s.service_id = w.service and s.starts_at >= p_from and s.starts_at <= p_until
+                and s.held < s.capacity and not s.withdrawn
+            order by s.starts_at
+            limit w.n
+        ) f on d.booking = 'slots' and d.active;
+end
+$$;

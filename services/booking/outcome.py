@@ -1,0 +1,89 @@
+"""The outcome of a placement, as it is told: where, when and why, who owns it, and what happens next. Pure."""
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+from contracts.bookings import BookingConfirmed, BookingConfirmedData, BookingExhausted, BookingExhaustedData
+from contracts.envelope import Event
+from contracts.people import Desk
+from contracts.placements import BookingRequested
+from services.booking.diary import Given, Refused
+
+SOURCE = "onward/booking"
+ALTERNATIVES = 5
+DELIVERED_LOOK_AGAIN = timedelta(minutes=30)
+UNPLACED_LOOK_AGAIN = timedelta(minutes=15)
+"""Unverified defaults: when the owner must look again if nothing is heard."""
+
+
+def outcome_of(request: BookingRequested, decision: Given | Refused, *, reference: str, now: datetime) -> Event:
+    """The one event that ends the placement. Until a receiver accepts, the referrer's desk owns the patient."""
+    if isinstance(decision, Given):
+        return _effect(BookingConfirmed, request, _confirmed(request, decision, reference, now), now)
+    return _effect(BookingExhausted, request, _exhausted(request, decision, now), now)
+
+
+def _effect(
+    contract: type[Event], request: BookingRequested, data: BookingConfirmedData | BookingExhaustedData, now: datetime
+) -> Event:
+    # The effect key is empty: a placement ends at most once, and its request is the cause.
+    return contract.effect_of(request, data, source=SOURCE, time=now)
+
+
+def _confirmed(request: BookingRequested, given: Given, reference: str, now: datetime) -> BookingConfirmedData:
+    brief, service = request.data.brief, given.service
+    outcome: Literal["slot_held", "place_held", "delivered"]
+    if given.starts_at is not None:
+        outcome, due = "slot_held", given.starts_at + timedelta(minutes=given.slot_minutes or 0)
+        step = f"The patient is expected at {service.name}. If they cannot be there, telephone {service.telephone}."
+    elif given.acceptance_due is not None:
+        outcome, due = "place_held", given.acceptance_due
+        step = f"{service.name} must accept in time. If nothing is heard, telephone {service.telephone}."
+    else:
+        outcome, due = "delivered", now + DELIVERED_LOOK_AGAIN
+        step = f"{service.name} has it; nobody has answered yet. Pre-alert them: telephone {service.telephone}."
+    return BookingConfirmedData.model_construct(
+        brief=brief,
+        outcome=outcome,
+        service=service,
+        starts_at=given.starts_at,
+        slot_minutes=given.slot_minutes,
+        acceptance_due=given.acceptance_due,
+        reference=reference,
+        tried=given.tried,
+        alternatives=request.data.candidates[given.place + 1 :][:ALTERNATIVES],
+        owner=brief.desk,
+        due=due,
+        next_step=f"{step} {_owned_by(brief.desk)}",
+    )
+
+
+def _exhausted(request: BookingRequested, refused: Refused, now: datetime) -> BookingExhaustedData:
+    brief, proposal = request.data.brief, request.data.catch_all
+    why: Literal["to a clinician", "no candidate", "none could take the patient", "past answer_by"]
+    if now > brief.answer_by:
+        why = "past answer_by"
+    elif brief.to_clinician:
+        why = "to a clinician"
+    elif request.data.candidates:
+        why = "none could take the patient"
+    else:
+        why = "no candidate"
+    step = _owned_by(brief.desk)
+    if proposal is not None:
+        where = f"{proposal.name}, {proposal.distance_km:.1f} km, telephone {proposal.telephone}"
+        step = f"{step} Proposed, not booked: {where}."
+    return BookingExhaustedData.model_construct(
+        brief=brief,
+        outcome="unplaced",
+        why=why,
+        tried=refused.tried,
+        proposal=proposal,
+        owner=brief.desk,
+        due=now + UNPLACED_LOOK_AGAIN,
+        next_step=step,
+    )
+
+
+def _owned_by(desk: Desk) -> str:
+    return f"{desk.name} looks after the referral: telephone {desk.telephone}."

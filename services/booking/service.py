@@ -1,0 +1,32 @@
+"""Booking's wiring."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+from contracts.directory import ServiceListed
+from contracts.placements import BookingRequested
+from contracts.topics import Topic
+from services.booking.handlers import keep_diaries, place
+from services.booking.horizon import Horizon
+from services.booking.settings import BookingSettings
+from services.booking.store import Diaries
+from services.chassis.database import Database
+from services.chassis.service import Service
+from services.chassis.settings import Settings
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def build(settings: Settings, environ: Mapping[str, str]) -> Service:
+    """Booking, ready to start."""
+    own = BookingSettings.read(environ)
+    database = Database(settings, "booking", MIGRATIONS)
+    diaries = Diaries(database, clock=lambda: datetime.now(UTC), lead=timedelta(minutes=own.slot_lead_minutes))
+    horizon = Horizon(diaries, timedelta(days=own.horizon_days))
+    service = Service("booking", settings, database=database)
+    service.reads(Topic.SERVICES, partial(keep_diaries, diaries=diaries, horizon=horizon), ServiceListed)
+    service.reads(Topic.PLACEMENTS, partial(place, diaries=diaries), BookingRequested)
+    service.runs("horizon", horizon.roll)
+    return service

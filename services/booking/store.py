@@ -1,0 +1,266 @@
+"""What booking remembers, in SQL: diaries and their slots, and the settling of placements."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+from contracts.bookings import BookingConfirmed, BookingExhausted
+from contracts.directory import Service, ServiceListed, SlotSession
+from contracts.envelope import Event
+from contracts.placements import BookingRequested
+from services.booking.diary import Diary, Given, Refused, allocate, latest_start, may_be_booked, slots_between
+from services.booking.outcome import outcome_of
+from services.chassis.database import Connection, Database
+from services.chassis.failures import Transient
+
+TOLD = """
+-- What was told of each placement of the batch. It never changes, so no transaction is needed.
+select placement_id, told_type, told from placements where placement_id = any($1::uuid[])
+"""
+
+LOCK_DIARIES = """
+-- From here to the commit the free slots of these diaries are ours.
+select * from lock_diaries($1::text[], $2::integer[], $3, $4)
+"""
+
+STORE = """
+-- Hold the slots, and keep the bookings and what is told, in one statement. Fewer placements than were sent means that
+-- another process settled one of them meanwhile: the caller rolls back and begins again.
+with placed as (
+    insert into placements (placement_id, referral_id, told_type, told, settled_at)
+    select p.*, $5 from unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) p
+    on conflict do nothing
+    returning placement_id
+), held as (
+    update slots s set held = s.held + h.patients
+    from unnest($6::text[], $7::timestamptz[], $8::integer[]) h(service_id, starts_at, patients)
+    where s.service_id = h.service_id and s.starts_at = h.starts_at
+    returning 1
+), booked as (
+    insert into bookings (reference, placement_id, service_id, starts_at)
+    select b.* from unnest($9::text[], $10::uuid[], $11::text[], $12::timestamptz[]) b(reference, placement_id, s, t)
+    join placed on placed.placement_id = b.placement_id
+    returning 1
+)
+select (select count(*) from placed) as placed, (select count(*) from held) as held
+"""
+
+LIST = """
+-- Keep each service's newest version; a change makes its diary due for new slots.
+insert into diaries (service_id, version, active, booking, accept_within_minutes, sessions)
+select * from unnest($1::text[], $2::bigint[], $3::boolean[], $4::text[], $5::integer[], $6::text[])
+on conflict (service_id) do update set
+    version = excluded.version, active = excluded.active, booking = excluded.booking,
+    accept_within_minutes = excluded.accept_within_minutes, sessions = excluded.sessions,
+    slots_until = case when diaries.sessions = excluded.sessions then diaries.slots_until end
+where diaries.version < excluded.version
+"""
+
+DUE = """
+-- Diaries whose slots do not reach the horizon, locked in the order that settling locks them.
+select service_id, sessions, slots_until from diaries
+where booking = 'slots' and active and (slots_until is null or slots_until < $1)
+order by service_id limit $2 for no key update
+"""
+
+CLEAR = """
+-- A new template changes only slots that nobody holds; held ones stay, but take nobody more.
+with gone as (delete from slots where service_id = any($1::text[]) and held = 0 and starts_at >= $2)
+update slots set withdrawn = true where service_id = any($1::text[]) and held > 0 and starts_at >= $2
+"""
+
+ADD_SLOTS = """
+-- A slot that is held and fits the new template as it stands is taken back into it.
+insert into slots (service_id, starts_at, minutes, capacity)
+select * from unnest($1::text[], $2::timestamptz[], $3::integer[], $4::integer[])
+on conflict (service_id, starts_at) do update set withdrawn = false, capacity = excluded.capacity
+where slots.minutes = excluded.minutes and slots.held <= excluded.capacity
+"""
+
+REACHED = """
+update diaries set slots_until = $2 where service_id = any($1::text[])
+"""
+
+_SESSIONS = TypeAdapter(tuple[SlotSession, ...])
+_OUTCOMES: dict[str, type[Event]] = {one.TYPE: one for one in (BookingConfirmed, BookingExhausted)}
+DIARIES_AT_ONCE = 10
+"""A few, for a thousand slots each take some milliseconds in which nothing else runs."""
+REFERENCES_A_BLOCK = 1000
+NOT_LISTED_YET = timedelta(seconds=30)
+"""How long a placement may wait for a service that pathways knows and booking has not read of yet."""
+
+
+@dataclass(slots=True)
+class _References:
+    """Numbers for patients, from a block that this process took from the sequence. What a crash leaves is lost."""
+
+    next: int = 0
+    end: int = 0
+
+    async def take(self, connection: Connection, count: int) -> list[str]:
+        taken: list[str] = []
+        while len(taken) < count:
+            if self.next == self.end:
+                block: int = await connection.fetchval("select nextval('reference_blocks')")
+                self.next, self.end = block * REFERENCES_A_BLOCK, (block + 1) * REFERENCES_A_BLOCK
+            upto = min(self.end, self.next + count - len(taken))
+            taken += map(str, range(self.next, upto))
+            self.next = upto
+        return taken
+
+
+class SettledMeanwhile(Transient):
+    """Another process settled a placement of this batch meanwhile."""
+
+
+class Diaries:
+    """Diaries, slots and placements in PostgreSQL."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], datetime], lead: timedelta) -> None:
+        self._database = database
+        self._clock = clock
+        self._lead = lead
+        self._references = _References()
+
+    # Placements
+
+    async def settle(self, requests: Sequence[BookingRequested]) -> list[Event]:
+        """Settle each placement once; what was told of it before is told again. One event a placement."""
+        by_id = {request.data.brief.placement_id: request for request in requests}
+        told = await self._told(list(by_id))
+        while left := [request for placement, request in by_id.items() if placement not in told]:
+            try:
+                told |= await self._settle(left)
+            except SettledMeanwhile:
+                told |= await self._told(list(by_id))
+        return [told[placement] for placement in by_id]
+
+    async def _told(self, placements: list[UUID]) -> dict[UUID, Event]:
+        rows = await self._database.pool.fetch(TOLD, placements)
+        return {row["placement_id"]: _OUTCOMES[row["told_type"]].read(row["told"].encode()) for row in rows}
+
+    async def _settle(self, requests: list[BookingRequested]) -> dict[UUID, Event]:
+        async with self._database.pool.acquire() as connection, connection.transaction():
+            now = self._clock()
+            diaries = await self._lock(connection, requests, now)
+            decisions = allocate(requests, diaries, now)
+            given = sum(isinstance(decision, Given) for decision in decisions)
+            references = iter(await self._references.take(connection, given))
+            settled = []
+            for request, decision in zip(requests, decisions, strict=True):
+                reference = next(references) if isinstance(decision, Given) else ""
+                outcome = outcome_of(request, decision, reference=reference, now=now)
+                settled.append((request, decision, reference, outcome))
+            settled.sort(key=lambda one: one[0].data.brief.placement_id)
+            await self._store(connection, settled, now)
+        return {request.data.brief.placement_id: event for request, _, _, event in settled}
+
+    async def _lock(
+        self, connection: Connection, requests: Sequence[BookingRequested], now: datetime
+    ) -> dict[str, Diary]:
+        wanted: Counter[str] = Counter()
+        until = now
+        youngest: dict[str, datetime] = {}
+        for request in requests:
+            if may_be_booked(request, now):
+                until = max(until, latest_start(request, now))
+                for candidate in request.data.candidates:
+                    wanted[candidate.service_id] += 1
+                    youngest[candidate.service_id] = max(request.time, youngest.get(candidate.service_id, request.time))
+        if not wanted:
+            return {}
+        rows = await connection.fetch(LOCK_DIARIES, list(wanted), list(wanted.values()), now + self._lead, until)
+        diaries: dict[str, Diary] = {}
+        for service_id, booking, active, accept_within_minutes, starts_at, minutes, free in rows:
+            diary = diaries.get(service_id)
+            if diary is None:
+                diary = diaries[service_id] = Diary(service_id, booking, active, accept_within_minutes)
+            if starts_at is not None:
+                diary.add(starts_at, minutes, free)
+        missing = [service for service, since in youngest.items() if service not in diaries]
+        if any(now - youngest[service] < NOT_LISTED_YET for service in missing):
+            raise Transient(f"{len(missing)} services are candidates, but booking has not read of them yet")
+        return diaries
+
+    async def _store(
+        self,
+        connection: Connection,
+        settled: Sequence[tuple[BookingRequested, Given | Refused, str, Event]],
+        now: datetime,
+    ) -> None:
+        holds: Counter[tuple[str, datetime]] = Counter()
+        bookings = []
+        for request, decision, reference, _ in settled:
+            if isinstance(decision, Given):
+                service = decision.service.service_id
+                bookings.append((reference, request.data.brief.placement_id, service, decision.starts_at))
+                if decision.starts_at is not None:
+                    holds[service, decision.starts_at] += 1
+        slots = sorted(holds)
+        row = await connection.fetchrow(
+            STORE,
+            [request.data.brief.placement_id for request, *_ in settled],
+            [request.subject for request, *_ in settled],
+            [event.type for *_, event in settled],
+            [event.to_json().decode() for *_, event in settled],
+            now,
+            [service for service, _ in slots],
+            [starts_at for _, starts_at in slots],
+            [holds[slot] for slot in slots],
+            *([booking[column] for booking in bookings] for column in range(4)),
+        )
+        assert row is not None
+        if row["placed"] < len(settled):
+            raise SettledMeanwhile
+        if row["held"] < len(slots):
+            raise Transient("a slot went away although its diary was locked")
+
+    # Diaries
+
+    async def list_services(self, events: Sequence[ServiceListed]) -> None:
+        """Keep the newest version of each service."""
+        newest: dict[str, tuple[int, Service]] = {}
+        for event in events:
+            version, service = event.data.version, event.data.service
+            if version > newest.get(service.service_id, (0, service))[0]:
+                newest[service.service_id] = (version, service)
+        rows = [newest[service_id] for service_id in sorted(newest)]
+        await self._database.pool.execute(
+            LIST,
+            [service.service_id for _, service in rows],
+            [version for version, _ in rows],
+            [service.active for _, service in rows],
+            [service.booking for _, service in rows],
+            [service.accept_within_minutes for _, service in rows],
+            [_SESSIONS.dump_json(service.sessions).decode() for _, service in rows],
+        )
+
+    async def extend(self, horizon: timedelta) -> int:
+        """Give diaries slots up to the horizon. Returns how many diaries were due; call again until none is."""
+        now = self._clock()
+        end = now + horizon
+        async with self._database.pool.acquire() as connection, connection.transaction():
+            # A day of slack: each diary is extended once a day, not at every look.
+            due = await connection.fetch(DUE, end - timedelta(days=1), DIARIES_AT_ONCE)
+            changed = [row["service_id"] for row in due if row["slots_until"] is None]
+            if changed:
+                await connection.execute(CLEAR, changed, now)
+            slots = [
+                (row["service_id"], slot)
+                for row in due
+                for slot in slots_between(_SESSIONS.validate_json(row["sessions"]), row["slots_until"] or now, end)
+            ]
+            if due:
+                await connection.execute(
+                    ADD_SLOTS,
+                    [service_id for service_id, _ in slots],
+                    [slot.starts_at for _, slot in slots],
+                    [slot.minutes for _, slot in slots],
+                    [slot.capacity for _, slot in slots],
+                )
+                await connection.execute(REACHED, [row["service_id"] for row in due], end)
+        return len(due)
