@@ -36,8 +36,7 @@ class Child:
                 stderr=output,
                 cwd=folder,
                 start_new_session=True,
-                user=user,
-                extra_groups=None if user is None else [],
+                **rights_of(user),
             )
         return cls.of(process.pid)
 
@@ -93,6 +92,15 @@ class Child:
             if process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - self.created) < 1:
                 return process
         return None
+
+
+def rights_of(user: str | None) -> dict[str, Any]:
+    """Give the arguments that make subprocess run a program with exactly this user's rights; without one, our own."""
+    if user is None:
+        return {}
+    import pwd  # not on Windows, where this module must still be read
+
+    return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
 
 
 def free_port(wanted: int, choice: range, *, but: int | None = None) -> int:

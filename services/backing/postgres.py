@@ -24,7 +24,7 @@ from urllib.parse import quote
 import psutil
 import psycopg
 
-from services.backing.child import Child, ending, keep_previous, read_record, set_aside, write_whole
+from services.backing.child import Child, ending, keep_previous, read_record, rights_of, set_aside, write_whole
 from services.backing.failures import ForeignFolder, ServerDied, ServerSilent, SetupFailed, UnsupportedPlatform
 
 NAME = "PostgreSQL"
@@ -193,8 +193,7 @@ def _lay_out(home: Path, programs: Path, user: str | None, say: Callable[[str], 
         capture_output=True,
         text=True,
         cwd=data,
-        user=user,
-        extra_groups=None if user is None else [],
+        **rights_of(user),
     )
     if outcome.returncode:
         raise SetupFailed(server=NAME, data=data, ending=(outcome.stdout + outcome.stderr).strip())

@@ -1,0 +1,89 @@
+# Every habit of this repository. `make help` lists them.
+
+# Any Python from 3.11 to 3.14 will do: the packages of PostgreSQL and Java exist for these.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null \
+	&& { echo $$python; break; }; done)
+BIN := .venv/bin
+
+# uv has variables of its own. What a machine sets for pip must count for uv too.
+comma := ,
+space := $(subst ,, )
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+ifdef PIP_INDEX_URL
+export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+endif
+ifdef PIP_EXTRA_INDEX_URL
+export UV_INDEX ?= $(PIP_EXTRA_INDEX_URL)
+endif
+ifdef PIP_FIND_LINKS
+export UV_FIND_LINKS ?= $(subst $(space),$(comma),$(PIP_FIND_LINKS))
+endif
+ifdef PIP_NO_INDEX
+export UV_NO_INDEX ?= $(PIP_NO_INDEX)
+endif
+ifdef PIP_CERT
+export SSL_CERT_FILE ?= $(PIP_CERT)
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up down test test-fast lint types bench faults docs lock clean
+
+help: ## List every habit with a sentence.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: .venv/.installed ## Install everything that is locked into .venv (done by the others when it is needed).
+
+.venv/.installed: requirements-bootstrap.lock requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 to 3.14 is needed and was not found: install one, or name it with PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) lacks its venv module: install it (on Debian and Ubuntu: apt-get install python3-venv)"; exit 1; }
+	@echo "Installing into .venv"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements-bootstrap.lock
+	@# pip is slower, and knows every setting that a machine may have made for it.
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock \
+		|| $(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-index --no-build-isolation --editable .
+	@touch $@
+
+demo: install ## Start everything, run a crew's shift of referrals, show each outcome, and stop again.
+	$(BIN)/onward demo
+
+up: install ## Start everything and leave it running.
+	$(BIN)/onward up
+
+down: install ## Stop what `make up` started; the data stays.
+	$(BIN)/onward down
+
+test: install ## Run every test, on a real Kafka and PostgreSQL.
+	$(BIN)/pytest
+
+test-fast: install ## Run the tests that need no Kafka and no PostgreSQL: under a minute.
+	$(BIN)/pytest -m "not backing"
+
+lint: install ## Check the code's form and that imports go one way only.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: install ## Check the types.
+	$(BIN)/mypy
+
+bench: install ## Measure throughput and latency; the figures go to build/bench/.
+	$(BIN)/python -m loadtests.bench
+
+faults: install ## Kill each service amid traffic and see that nothing is lost.
+	$(BIN)/pytest tests/journeys -k kill
+
+docs: install ## Write the generated documents anew from the contracts.
+	$(BIN)/python -m contracts.generate
+
+lock: install ## Lock the newest versions that pyproject.toml allows, and the jars of Kafka.
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url --no-emit-find-links --group bootstrap -o requirements-bootstrap.lock
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url --no-emit-find-links --extra dev pyproject.toml -o requirements.lock
+	$(BIN)/python -m services.backing.jars
+
+clean: ## Remove what was installed and built; data in .onward/ stays (remove it with `onward down --purge`).
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,89 @@
+"""What tests of every kind share: a real Kafka and PostgreSQL, a database and a topic prefix of one's own."""
+
+import asyncio
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+
+from services.backing import instance
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs reference material that nobody named; fail it if what was named is not there."""
+    if item.get_closest_marker("fixtures") is None:
+        return
+    named = os.environ.get("ONWARD_FIXTURES")
+    if not named:
+        pytest.skip("ONWARD_FIXTURES does not name the folder of reference material that this test compares with")
+    if not Path(named).is_dir():
+        pytest.fail(f"ONWARD_FIXTURES names {named}, which is not a folder: correct it, or unset it to skip this test")
+
+
+@pytest.fixture(scope="session")
+def fixtures_folder() -> Path:
+    """The folder of reference material; only for tests marked `fixtures`."""
+    return Path(os.environ["ONWARD_FIXTURES"])
+
+
+@pytest.fixture(scope="session")
+def backing() -> Iterator[instance.Backing]:
+    """Kafka and PostgreSQL for the whole session: given by the environment, or embedded with empty data."""
+    with tempfile.TemporaryDirectory(prefix="onward-tests-") as folder:
+        try:
+            yield instance.start(Path(folder), say=print)
+        finally:
+            instance.stop(Path(folder), purge=True)
+
+
+@pytest.fixture
+def database(backing: instance.Backing) -> Iterator[str]:
+    """The address of an empty database that only this test knows; dropped after it."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(backing.database_url, autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+        try:
+            yield _database_beside(backing.database_url, name)
+        finally:
+            connection.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def kafka(backing: instance.Backing) -> str:
+    """The bootstrap servers of Kafka."""
+    return backing.kafka_bootstrap_servers
+
+
+@pytest.fixture
+def prefix(kafka: str) -> Iterator[str]:
+    """What stands before the names of this test's topics, and of no other's; those topics are deleted after it."""
+    own = f"t{uuid.uuid4().hex[:8]}-"
+    yield own
+    # In a thread, because a test's event loop may still be set in this one.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, _delete_topics(kafka, own)).result()
+
+
+async def _delete_topics(bootstrap_servers: str, prefix: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        topics = [topic for topic in await admin.list_topics() if topic.startswith(prefix)]
+        if topics:
+            await admin.delete_topics(topics)
+    finally:
+        await admin.close()
+
+
+def _database_beside(url: str, name: str) -> str:
+    """Give the address of another database on the same server."""
+    before, mark, options = url.partition("?")
+    scheme, _, rest = before.partition("://")
+    authority, _, _ = rest.partition("/")
+    return f"{scheme}://{authority}/{name}{mark}{options}"

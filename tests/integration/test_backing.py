@@ -1,0 +1,460 @@
+"""The embedded Kafka and PostgreSQL: started, stopped, killed, and found in every state that a crash can leave."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+import psutil
+import psycopg
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from services.backing import instance, kafka, postgres
+from services.backing.failures import GivenUnreachable, ServerDied
+from services.backing.settings import Settings
+
+pytestmark = pytest.mark.backing
+
+EMBEDDED = Settings()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A data folder of one's own; what runs in it is stopped after the test."""
+    with tempfile.TemporaryDirectory(prefix="onward-") as name:
+        yield Path(name) / "data"
+        instance.stop(Path(name) / "data", purge=True)
+
+
+@pytest.fixture
+def said() -> list[str]:
+    """What was said while the test ran: pass `said.append` as `say`."""
+    return []
+
+
+def pids(backing: instance.Backing) -> set[int]:
+    """The processes of both servers, which must both be embedded."""
+    assert backing.kafka_pid is not None
+    assert backing.postgres_pid is not None
+    return {backing.kafka_pid, backing.postgres_pid}
+
+
+def run(code: str, *arguments: object) -> subprocess.Popen[str]:
+    """Run Python code in a process of its own."""
+    command = [sys.executable, "-c", code, *(str(argument) for argument in arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_until(fact: Callable[[], object], within: float = 30) -> None:
+    """Wait until something is so, at most `within` seconds."""
+    deadline = time.monotonic() + within
+    while not fact():
+        assert time.monotonic() < deadline, "it did not come to be in time"
+        time.sleep(0.01)
+
+
+@asynccontextmanager
+async def admin(backing: instance.Backing) -> AsyncIterator[AIOKafkaAdminClient]:
+    """An administrator of the broker."""
+    client = AIOKafkaAdminClient(bootstrap_servers=backing.kafka_bootstrap_servers)
+    await client.start()
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def write_fact(backing: instance.Backing) -> None:
+    """Leave one row in PostgreSQL and one record in Kafka."""
+    connection = await asyncpg.connect(backing.database_url)
+    await connection.execute("create table kept (fact text)")
+    await connection.execute("insert into kept values ('row')")
+    await connection.close()
+    async with admin(backing) as client:
+        await client.create_topics([NewTopic("kept", 1, 1)])
+    producer = AIOKafkaProducer(bootstrap_servers=backing.kafka_bootstrap_servers, acks="all")
+    await producer.start()
+    await producer.send_and_wait("kept", b"record")
+    await producer.stop()
+
+
+async def read_fact(backing: instance.Backing) -> tuple[str, bytes]:
+    """Read back what `write_fact` left."""
+    connection = await asyncpg.connect(backing.database_url)
+    row = await connection.fetchval("select fact from kept")
+    await connection.close()
+    consumer = AIOKafkaConsumer(
+        "kept", bootstrap_servers=backing.kafka_bootstrap_servers, auto_offset_reset="earliest", group_id=None
+    )
+    await consumer.start()
+    try:
+        record = await consumer.getone()
+    finally:
+        await consumer.stop()
+    return row, record.value
+
+
+async def test_data_is_kept_from_one_start_to_the_next(folder: Path, said: list[str]) -> None:
+    """What was written before an orderly stop is there after the next start, at the same addresses."""
+    first = instance.start(folder, say=said.append, settings=EMBEDDED)
+    await write_fact(first)
+    instance.stop(folder)
+    second = instance.start(folder, say=said.append, settings=EMBEDDED)
+    assert ("row", b"record") == await read_fact(second)
+    assert first.kafka_bootstrap_servers == second.kafka_bootstrap_servers
+    assert first.database_url == second.database_url
+
+
+def test_a_stop_leaves_no_process(folder: Path, said: list[str]) -> None:
+    """After a stop neither server runs, nor any child of one, and the status says so."""
+    started = instance.start(folder, say=said.append, settings=EMBEDDED)
+    children = [child for pid in pids(started) for child in psutil.Process(pid).children(recursive=True)]
+    instance.stop(folder)
+    assert instance.Status(kafka=None, postgres=None) == instance.status(folder)
+    assert not [pid for pid in pids(started) if psutil.pid_exists(pid)]
+    wait_until(lambda: not [child for child in children if child.is_running()])
+
+
+def test_a_second_start_reuses_what_runs(folder: Path, said: list[str]) -> None:
+    """Starting twice gives the same processes at the same addresses."""
+    first = instance.start(folder, say=said.append, settings=EMBEDDED)
+    assert first == instance.start(folder, say=said.append, settings=EMBEDDED)
+
+
+def test_the_servers_outlive_who_started_them(folder: Path, said: list[str]) -> None:
+    """A process starts the servers and ends; they go on, and another process finds and stops them."""
+    code = """
+import sys; from pathlib import Path
+from services.backing import instance; from services.backing.settings import Settings
+backing = instance.start(Path(sys.argv[1]), say=print, settings=Settings())
+print(backing.kafka_pid, backing.postgres_pid)
+"""
+    starter = run(code, folder)
+    output, errors = starter.communicate(timeout=120)
+    assert 0 == starter.returncode, errors
+    started = {int(pid) for pid in output.splitlines()[-1].split()}
+    now = instance.start(folder, say=said.append, settings=EMBEDDED)
+    assert started == pids(now)
+    instance.stop(folder)
+    wait_until(lambda: not [pid for pid in started if psutil.pid_exists(pid) and is_running(pid)])
+
+
+def is_running(pid: int) -> bool:
+    """Say whether a process does more than wait to be collected."""
+    try:
+        return psutil.STATUS_ZOMBIE != psutil.Process(pid).status()
+    except psutil.NoSuchProcess:
+        return False
+
+
+async def test_killed_servers_come_back_with_their_data_and_addresses(folder: Path, said: list[str]) -> None:
+    """After kill -9 of both servers a start brings back what was acknowledged, at the same addresses."""
+    first = instance.start(folder, say=said.append, settings=EMBEDDED)
+    await write_fact(first)
+    assert kafka.kill(folder / "kafka")
+    assert postgres.kill(folder / "postgres")
+    assert instance.Status(kafka=None, postgres=None) == instance.status(folder)
+    second = instance.start(folder, say=said.append, settings=EMBEDDED)
+    assert ("row", b"record") == await read_fact(second)
+    assert first.kafka_bootstrap_servers == second.kafka_bootstrap_servers
+    assert first.database_url == second.database_url
+
+
+def test_one_server_can_be_killed_and_started_alone(folder: Path, said: list[str]) -> None:
+    """Killing Kafka leaves PostgreSQL as it is, and starting Kafka alone brings it back."""
+    first = instance.start(folder, say=said.append, settings=EMBEDDED)
+    assert kafka.kill(folder / "kafka")
+    broker = kafka.start(folder / "kafka", cache=EMBEDDED.cache, say=said.append)
+    now = instance.status(folder)
+    assert broker == now.kafka
+    assert first.kafka_bootstrap_servers == broker.bootstrap_servers
+    assert now.postgres is not None
+    assert first.postgres_pid == now.postgres.child.pid
+
+
+def test_a_recycled_pid_is_not_stopped(folder: Path, said: list[str]) -> None:
+    """A record whose pid now belongs to another process does not make `stop` end that process."""
+    stranger = run("import time; time.sleep(600)")
+    try:
+        for home in (folder / "kafka", folder / "postgres"):
+            home.mkdir(parents=True)
+            record = {"pid": stranger.pid, "created": 1.0, "port": 1, "controller_port": 2, "sockets": str(home)}
+            (home / "running.json").write_text(json.dumps(record))
+        instance.stop(folder)
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.communicate()
+
+
+def test_a_lock_whose_owner_died_does_not_hold(folder: Path, said: list[str]) -> None:
+    """A process killed while it held the folder is named, and the next start goes on from there."""
+    code = """
+import sys, time; from pathlib import Path
+from services.backing import instance
+with instance._alone(Path(sys.argv[1]), print):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+    holder = run(code, folder)
+    assert holder.stdout is not None
+    assert "held\n" == holder.stdout.readline()
+    holder.kill()
+    holder.communicate()
+    instance.start(folder, say=said.append, settings=EMBEDDED)
+    assert any(f"Process {holder.pid} ended while" in line for line in said)
+
+
+def test_a_remembered_port_that_is_taken_is_changed(folder: Path, said: list[str]) -> None:
+    """If somebody else listens on Kafka's port at the next start, another port is chosen and that is said."""
+    first = instance.start(folder, say=said.append, settings=EMBEDDED)
+    instance.stop(folder)
+    port = int(first.kafka_bootstrap_servers.rpartition(":")[2])
+    with socket.create_server(("127.0.0.1", port)):
+        second = instance.start(folder, say=said.append, settings=EMBEDDED)
+    assert first.kafka_bootstrap_servers != second.kafka_bootstrap_servers
+    assert any(f"Port {port}, which Apache Kafka had before, is taken" in line for line in said)
+
+
+def test_a_port_taken_after_its_choice_is_chosen_again(
+    folder: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If a port is lost between its choice and its use, the start tries again with another."""
+    choose = kafka.free_port
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        lost = [taken.getsockname()[1]]
+        monkeypatch.setattr(kafka, "free_port", lambda *args, **named: lost.pop() if lost else choose(*args, **named))
+        broker = kafka.start(folder / "kafka", cache=EMBEDDED.cache, say=said.append)
+    assert broker == kafka.running(folder / "kafka")
+    assert any("taken before it could listen" in line for line in said)
+
+
+@pytest.mark.parametrize("server", ["kafka", "postgres"])
+def test_a_half_written_data_folder_is_moved_aside(folder: Path, said: list[str], server: str) -> None:
+    """Data without its last mark is kept under another name, never used and never deleted, and that is said."""
+    data = folder / server / "data"
+    data.mkdir(parents=True)
+    (data / "meta.properties").write_text("half of a li")
+    instance.start(folder, say=said.append, settings=EMBEDDED)
+    aside = folder / server / "data.incomplete-1"
+    assert "half of a li" == (aside / "meta.properties").read_text()
+    assert any(f"half-written by a start that did not finish; it is now {aside}" in line for line in said)
+
+
+def test_a_start_killed_while_it_lays_out_data_is_recovered(folder: Path, said: list[str]) -> None:
+    """kill -9 of a first start, as soon as there is any data, leaves nothing that stops the next start."""
+    code = """
+import sys; from pathlib import Path
+from services.backing import instance; from services.backing.settings import Settings
+instance.start(Path(sys.argv[1]), say=print, settings=Settings())
+"""
+    starter = run(code, folder)
+    wait_until(lambda: (folder / "postgres" / "data" / "PG_VERSION").exists())
+    starter.kill()
+    starter.communicate()
+    # What the killed start had begun (initdb, say) ends by itself or goes on for a moment.
+    wait_until(
+        lambda: not [p for p in psutil.process_iter(["cmdline"]) if names(p, folder) and not recorded(p, folder)]
+    )
+    started = instance.start(folder, say=said.append, settings=EMBEDDED)
+    with psycopg.connect(started.database_url) as connection:
+        assert (1,) == connection.execute("select 1").fetchone()
+
+
+def names(process: psutil.Process, folder: Path) -> bool:
+    """Say whether a process was given this folder on its command line."""
+    return any(str(folder) in word for word in process.info["cmdline"] or [])
+
+
+def recorded(process: psutil.Process, folder: Path) -> bool:
+    """Say whether a process is one of the servers that this folder remembers."""
+    now = instance.status(folder)
+    return process.pid in {server.child.pid for server in (now.kafka, now.postgres) if server is not None}
+
+
+def test_two_instances_run_at_once(folder: Path, said: list[str]) -> None:
+    """Two folders started at the same moment get servers of their own, at addresses of their own."""
+    folders = [folder / "one", folder / "two"]
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            one, two = pool.map(lambda own: instance.start(own, say=said.append, settings=EMBEDDED), folders)
+        assert 4 == len(pids(one) | pids(two))
+        assert one.kafka_bootstrap_servers != two.kafka_bootstrap_servers
+        assert one.database_url != two.database_url
+    finally:
+        for own in folders:
+            instance.stop(own)
+
+
+def test_two_starts_of_one_folder_give_one_instance(folder: Path, said: list[str]) -> None:
+    """Of two processes that start the same folder, one waits, and both get the same servers."""
+    code = """
+import sys; from pathlib import Path
+from services.backing import instance; from services.backing.settings import Settings
+print(instance.start(Path(sys.argv[1]), say=lambda _: None, settings=Settings()))
+"""
+    starters = [run(code, folder), run(code, folder)]
+    outputs = [starter.communicate(timeout=120) for starter in starters]
+    assert [0, 0] == [starter.returncode for starter in starters], outputs
+    assert outputs[0][0] == outputs[1][0]
+    assert outputs[0][0].startswith("Backing(")
+
+
+def test_who_waits_is_told_for_whom(folder: Path, said: list[str]) -> None:
+    """A start that finds the folder held names the process that holds it."""
+    with instance._alone(folder, said.append), ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(instance.stop, folder, say=said.append)
+        wait_until(lambda: said)
+        assert [f"Process {os.getpid()} is starting or stopping the servers in {folder}; waiting for it"] == said
+        assert not waiting.done()
+        # Leaving the block frees the folder before the pool waits for its thread.
+        pool.shutdown(wait=False)
+    waiting.result(timeout=30)
+
+
+def test_purge_removes_the_data(folder: Path, said: list[str]) -> None:
+    """Stopping with `purge` leaves no data, and a later start begins empty."""
+    started = instance.start(folder, say=said.append, settings=EMBEDDED)
+    with psycopg.connect(started.database_url, autocommit=True) as connection:
+        connection.execute("create table kept (fact text)")
+    instance.stop(folder, purge=True)
+    assert {"lock"} == {entry.name for entry in folder.iterdir()}
+    again = instance.start(folder, say=said.append, settings=EMBEDDED)
+    with psycopg.connect(again.database_url) as connection:
+        assert (None,) == connection.execute("select to_regclass('kept')").fetchone()
+
+
+def test_a_long_path_does_not_stop_postgresql(folder: Path, said: list[str]) -> None:
+    """A data folder whose path is too long for a Unix socket works, and leaves nothing elsewhere after a purge."""
+    deep = folder / ("d" * 60) / ("e" * 60)
+    try:
+        server = postgres.start(deep / "postgres", say=said.append)
+        with psycopg.connect(server.url) as connection:
+            assert (1,) == connection.execute("select 1").fetchone()
+        assert not server.sockets.is_relative_to(folder)
+    finally:
+        instance.stop(deep, purge=True)
+    assert not server.sockets.exists()
+
+
+def test_a_pid_file_of_a_stranger_is_removed(folder: Path, said: list[str]) -> None:
+    """PostgreSQL starts although its old pid file names a process that is something else now."""
+    home = folder / "postgres"
+    postgres.start(home, say=said.append)
+    pid_file = home / "data" / "postmaster.pid"
+    left = pid_file.read_text().splitlines()
+    postgres.kill(home)
+    pid_file.write_text("\n".join([str(os.getpid()), *left[1:]]))
+    assert postgres.start(home, say=said.append) == postgres.running(home)
+    assert any(f"{pid_file} names process {os.getpid()}, which is not PostgreSQL" in line for line in said)
+
+
+@pytest.mark.parametrize("module", [kafka, postgres])
+def test_a_server_that_cannot_start_says_why(folder: Path, said: list[str], module: object) -> None:
+    """A start that fails shows the end of the server's log, and leaves neither server running."""
+    instance.start(folder, say=said.append, settings=EMBEDDED)
+    instance.stop(folder)
+    spoilt = folder / "kafka/data/meta.properties" if module is kafka else folder / "postgres/data/global/pg_control"
+    spoilt.write_text("version=none\n")
+    with pytest.raises(ServerDied) as died:
+        instance.start(folder, say=said.append, settings=EMBEDDED)
+    assert ("version" if module is kafka else "control file") in str(died.value)
+    assert instance.Status(kafka=None, postgres=None) == instance.status(folder)
+
+
+def test_the_log_of_postgresql_holds_no_values(folder: Path, said: list[str]) -> None:
+    """A refused row is logged without its values, which may be a patient's."""
+    server = postgres.start(folder / "postgres", say=said.append)
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("create table kept (number text primary key)")
+        connection.execute("insert into kept values ('9000000009')")
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            connection.execute("insert into kept values ('9000000009')")
+    log = folder / "postgres" / "server.log"
+    wait_until(lambda: "duplicate key" in log.read_text())
+    assert "9000000009" not in log.read_text()
+
+
+async def test_a_topic_is_never_made_by_a_typing_error(folder: Path, said: list[str]) -> None:
+    """Asking for a topic that nobody declared does not create it."""
+    broker = kafka.start(folder / "kafka", cache=EMBEDDED.cache, say=said.append)
+    async with admin(instance.Backing(broker.bootstrap_servers, "")) as client:
+        await client.describe_topics(["refferals"])
+        assert [] == await client.list_topics()
+
+
+async def test_records_carry_the_brokers_time(folder: Path, said: list[str]) -> None:
+    """A record's timestamp is when it reached the log, whatever the producer says."""
+    broker = kafka.start(folder / "kafka", cache=EMBEDDED.cache, say=said.append)
+    async with admin(instance.Backing(broker.bootstrap_servers, "")) as client:
+        await client.create_topics([NewTopic("kept", 1, 1)])
+    producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap_servers)
+    await producer.start()
+    stored = await producer.send_and_wait("kept", b"record", timestamp_ms=1)
+    await producer.stop()
+    assert 1 == stored.timestamp_type
+    assert 1 < stored.timestamp
+
+
+def test_given_servers_are_used_and_nothing_is_started(
+    backing: instance.Backing, folder: Path, said: list[str]
+) -> None:
+    """With both addresses given, they come back as they are and the folder stays untouched."""
+    given = Settings(kafka_bootstrap_servers=backing.kafka_bootstrap_servers, database_url=backing.database_url)
+    expected = instance.Backing(backing.kafka_bootstrap_servers, backing.database_url)
+    assert expected == instance.start(folder, say=said.append, settings=given)
+    assert not folder.exists()
+
+
+def test_one_server_can_be_given_and_the_other_embedded(
+    backing: instance.Backing, folder: Path, said: list[str]
+) -> None:
+    """With only Kafka's address given, only PostgreSQL is started."""
+    given = Settings(kafka_bootstrap_servers=backing.kafka_bootstrap_servers)
+    started = instance.start(folder, say=said.append, settings=given)
+    assert backing.kafka_bootstrap_servers == started.kafka_bootstrap_servers
+    assert started.kafka_pid is None
+    assert started.postgres_pid is not None
+    assert instance.status(folder).kafka is None
+
+
+@pytest.mark.parametrize(
+    ("given", "variable"),
+    [
+        (Settings(kafka_bootstrap_servers="127.0.0.1:1"), "KAFKA_BOOTSTRAP_SERVERS"),
+        (Settings(database_url="postgresql://who:secret@127.0.0.1:1/onward"), "DATABASE_URL"),
+    ],
+)
+def test_a_given_server_that_does_not_answer_is_named(
+    folder: Path, said: list[str], given: Settings, variable: str
+) -> None:
+    """A given address where nothing answers is refused by the name of its variable, without its password."""
+    with pytest.raises(GivenUnreachable, match=variable) as refused:
+        instance.start(folder, say=said.append, settings=given)
+    assert "secret" not in str(refused.value)
+
+
+def test_an_interrupted_start_leaves_nothing_running(folder: Path, said: list[str]) -> None:
+    """Ctrl-C during a start stops what it had started."""
+    code = """
+import sys; from pathlib import Path
+from services.backing import instance; from services.backing.settings import Settings
+instance.start(Path(sys.argv[1]), say=print, settings=Settings())
+"""
+    starter = run(code, folder)
+    wait_until(lambda: instance.status(folder).kafka is not None)
+    starter.send_signal(signal.SIGINT)
+    starter.communicate(timeout=60)
+    assert 0 != starter.returncode
+    assert instance.Status(kafka=None, postgres=None) == instance.status(folder)
