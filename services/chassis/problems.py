@@ -38,7 +38,11 @@ def faults_of(error: ValidationError) -> list[Fault]:
     """Every fault of a body, with its JSON pointer. Messages never repeat the value."""
     faults: dict[tuple[str, str], Fault] = {}
     for one in error.errors(include_url=False, include_context=False, include_input=False):
-        pointer = "".join(f"/{_escaped(part)}" for part in one["loc"] if not _names_a_branch(part))
+        *way, last = one["loc"] or ("",)
+        parts = [part for part in way if not _names_a_branch(part)]
+        if one["loc"] and (one["type"] == "extra_forbidden" or not _names_a_branch(last)):
+            parts.append(last)  # an unknown member bears the sender's name, which may look like a branch
+        pointer = "".join(f"/{_escaped(part)}" for part in parts)
         faults[pointer, one["msg"]] = Fault(pointer=pointer, message=one["msg"])
     return list(faults.values())
 

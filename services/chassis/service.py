@@ -61,7 +61,7 @@ class Service:
         pause_after_failed_metadata()
         self.name = name
         self.settings = settings
-        self.database = database
+        self.databases = [database] if database is not None else []
         self.routers: list[APIRouter] = []
         self._log = logger(name)
         self._breaker = Breaker()
@@ -86,6 +86,7 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
         self._admin: Any = None
         self._started = False
+        self._reading = True
 
     # Said in service.py
 
@@ -157,25 +158,36 @@ class Service:
         """Keep this going in the background; begun again with growing pauses when something does not answer."""
         self._work.append((name, work))
 
+    def keeps(self, database: Database) -> None:
+        """Open and close another database with the service, such as an adapter's own."""
+        self.databases.append(database)
+
     def ready_when(self, check: Callable[[], str | None]) -> None:
         """Ready only while this says nothing."""
         self._checks.append(check)
 
     # Its life
 
-    async def start(self) -> None:
-        """Start: database, readers to completeness, then the groups. Returns once it polls."""
-        if self.database is not None:
-            await self.database.start()
-        for reader in self._readers:
-            await self._started_reader(reader)
-        await self.broker.start()
+    async def start(self, *, reading: bool = True) -> None:
+        """Start: databases, readers to completeness, then the groups and the background work.
+
+        Without `reading` it only answers its routes: another process reads its topics and does its work.
+        """
+        self._reading = reading
+        for database in self.databases:
+            await database.start()
         self._admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.kafka_bootstrap_servers)
         await self._admin.start()
         await self._topics_exist()
-        for name, work in self._work:
-            self._tasks.append(asyncio.create_task(self._keep_going(name, work), name=f"{self.name} {name}"))
-        self._tasks.append(asyncio.create_task(self._commit_regularly(), name=f"{self.name} commits"))
+        for reader in self._readers:
+            await self._started_reader(reader)
+        if reading:
+            await self.broker.start()
+            for name, work in self._work:
+                self._tasks.append(asyncio.create_task(self._keep_going(name, work), name=f"{self.name} {name}"))
+            self._tasks.append(asyncio.create_task(self._commit_regularly(), name=f"{self.name} commits"))
+        else:
+            await self.broker.connect()
         self._started = True
 
     async def _started_reader(self, reader: Reader) -> None:
@@ -205,8 +217,8 @@ class Service:
             await reader.stop()
         if self._admin is not None:
             await self._admin.close()
-        if self.database is not None:
-            await self.database.stop()
+        for database in self.databases:
+            await database.stop()
 
     async def _keep_going(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -233,7 +245,7 @@ class Service:
         if self._breaker.reason:
             reasons.append(f"stopped: {self._breaker.reason}")
         reasons += [reason for reader in self._readers if (reason := reader.waiting_for)]
-        for step in self._steps:
+        for step in self._steps if self._reading else ():
             if step.waiting_for:
                 reasons.append(step.waiting_for)
             elif self._started and time.monotonic() - step.last_alive > ALIVE_SECONDS:

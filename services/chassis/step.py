@@ -90,6 +90,7 @@ class Step(ConsumerRebalanceListener):
         self._resume_at = 0.0
         self.last_alive = time.monotonic()
         self.draining = False
+        self._joined = False
         self.consumer: Any = None
 
     # What the service's host asks
@@ -97,6 +98,8 @@ class Step(ConsumerRebalanceListener):
     @property
     def waiting_for(self) -> str | None:
         """Why nothing is being processed now, if so."""
+        if not self._joined:
+            return f"{self.topic}: joining its group"
         return f"{self.topic}: waiting to try again ({self._failures} times so far)" if self._failures else None
 
     # One batch
@@ -248,6 +251,7 @@ class Step(ConsumerRebalanceListener):
 
     async def on_partitions_assigned(self, assigned: Any) -> None:
         """Pauses vanish at a rebalance, and offsets are the group's again: what was put off is read anew."""
+        self._joined = True
         self._retry_from.clear()
         self.last_alive = time.monotonic()
 

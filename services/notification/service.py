@@ -40,13 +40,7 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     messages = Messages(database, outbox)
     provider = sandbox_database(settings)
     dispatcher = Dispatcher(messages, Sandbox(provider, clock), clock, NotificationSettings.read(environ))
-
-    async def dispatch() -> None:
-        await provider.start()
-        try:
-            await dispatcher.work()
-        finally:
-            await provider.stop()
+    service.keeps(provider)
 
     service.reads(
         Topic.BOOKINGS,
@@ -55,6 +49,6 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
         BookingExhausted,
     )
     service.runs("outbox", outbox.drain)
-    service.runs("dispatch", dispatch)
+    service.runs("dispatch", dispatcher.work)
     service.serves(routes(messages, database))
     return service

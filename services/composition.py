@@ -1,0 +1,113 @@
+"""The composition root: any set of services in one process, with their routes on one port."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import uvicorn
+
+import services.booking.service
+import services.gateway.service
+import services.notification.service
+import services.pathways.service
+import services.referrals.service
+import services.triage.service
+from services.chassis.identity import Verifier
+from services.chassis.log import logger
+from services.chassis.service import Service
+from services.chassis.settings import Settings
+from services.chassis.web import create_app
+
+Build = Callable[[Settings, Mapping[str, str]], Service]
+
+SERVICES: dict[str, Build] = {
+    "gateway": services.gateway.service.build,
+    "triage": services.triage.service.build,
+    "pathways": services.pathways.service.build,
+    "booking": services.booking.service.build,
+    "notification": services.notification.service.build,
+    "referrals": services.referrals.service.build,
+}
+"""Every service, by its name."""
+
+HTTP_GRACE_SECONDS = 6
+"""How long answers under way may take when the process stops: a little more than a submission waits by default."""
+
+
+class ServiceUnknown(Exception):
+    """There is no service of that name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no service named {name}; there are {', '.join(SERVICES)}")
+
+
+def build(names: Sequence[str], settings: Settings, environ: Mapping[str, str]) -> list[Service]:
+    """Build services by name. Raises ServiceUnknown."""
+    for name in names:
+        if name not in SERVICES:
+            raise ServiceUnknown(name)
+    return [SERVICES[name](settings, environ) for name in names]
+
+
+def migrate(settings: Settings, environ: Mapping[str, str], names: Sequence[str] = tuple(SERVICES)) -> None:
+    """Make every service's role, schema and tables. Safe to repeat, and from several processes at once."""
+    for service in build(names, settings, environ):
+        for database in service.databases:
+            database.migrate()
+
+
+async def serve(
+    names: Sequence[str], settings: Settings, environ: Mapping[str, str], *, answering: Sequence[str] = ()
+) -> None:
+    """Host services in this process until SIGTERM or SIGINT; then finish what is under way.
+
+    Those named in `answering` only answer their routes here: another process reads their topics. Live at once, ready
+    when every service is.
+    """
+    working = build(names, settings, environ)
+    only_answering = build([name for name in answering if name not in names], settings, environ)
+    everything = [*working, *only_answering]
+    app = create_app(everything, Verifier.from_file(settings.keys_file))
+    server = _Server(
+        uvicorn.Config(
+            app,
+            host=settings.http_host,
+            port=settings.http_port,
+            loop="none",
+            http="httptools",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=HTTP_GRACE_SECONDS,
+        )
+    )
+    log = logger("process")
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lambda: setattr(server, "should_exit", True))
+    serving = asyncio.create_task(server.serve())
+    try:
+        starting = asyncio.gather(
+            *(service.start() for service in working), *(service.start(reading=False) for service in only_answering)
+        )
+        await asyncio.wait([asyncio.ensure_future(starting), serving], return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            starting.cancel()
+        else:
+            await starting
+            log.info("ready_to_serve", port=settings.http_port, name=",".join(names))
+        await serving
+    finally:
+        server.should_exit = True
+        await asyncio.gather(serving, return_exceptions=True)
+        await asyncio.gather(*(service.stop() for service in everything), return_exceptions=True)
+        log.info("stopped", port=settings.http_port)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling: the process decides when to stop, and stops its services too."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to `serve`."""
+        yield
