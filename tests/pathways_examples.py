@@ -1,0 +1,123 @@
+"""What tests of pathways say: services, capacity reports, a brief, and the events that carry them."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4, uuid5
+
+from contracts.brief import Brief, Disposition, Reason
+from contracts.directory import (
+    CapacityReported,
+    CapacityReportedData,
+    OpeningHours,
+    Service,
+    ServiceListed,
+    ServiceListedData,
+)
+from contracts.people import Age, Desk, PatientIdentity, Position, Referrer
+from contracts.submissions import AcceptedService, AcceptedType
+from contracts.triage import ReferralTriaged, ReferralTriagedData, Scores
+from services.pathways.index import Index, Snapshot
+
+NOON = datetime(2026, 1, 14, 12, tzinfo=UTC)
+"""A Wednesday in winter, when London's clock shows UTC."""
+
+HERE = Position(latitude=52.9, longitude=-1.2)
+KM = 1 / 111.195
+"""A kilometre in degrees of latitude, near enough."""
+
+ED, STROKE, UTC_CENTRE, COMMUNITY = 105, 122, 135, 146
+
+
+def north_of_here(km: float) -> Position:
+    """A position so many km north of the patient."""
+    return Position(latitude=HERE.latitude + km * KM, longitude=HERE.longitude)
+
+
+def service(service_id: str, service_type: int = STROKE, *, km: float = 1.0, **changes: Any) -> Service:
+    """An always-open service that takes everyone, so many km north of the patient."""
+    whole = {
+        "service_id": service_id,
+        "name": f"Service {service_id}",
+        "service_type": service_type,
+        "organisation": "ONW01",
+        "position": north_of_here(km),
+        "telephone": "01632 960100",
+        "instructions": "Ring ahead.",
+        "hours": OpeningHours(always=True),
+    }
+    return Service(**{**whole, **changes})
+
+
+def listed(entry: Service, version: int = 1) -> ServiceListed:
+    """The event that lists a service."""
+    data = ServiceListedData(version=version, service=entry)
+    return ServiceListed.first(data, id=uuid4(), source="onward/pathways", subject=entry.service_id, time=NOON)
+
+
+def reported(
+    service_id: str, capacity: str, *, version: int = 1, resets_at: datetime | None = None
+) -> CapacityReported:
+    """The event by which a service says how full it is."""
+    data = CapacityReportedData(
+        version=version,
+        service_id=service_id,
+        capacity=capacity,  # type: ignore[arg-type]
+        reported_by="ONW01",
+        reported_at=NOON - timedelta(minutes=10),
+        resets_at=resets_at,
+    )
+    return CapacityReported.first(data, id=uuid4(), source="onward/pathways", subject=service_id, time=NOON)
+
+
+def index_of(*entries: Service | CapacityReported) -> Index:
+    """An index that holds these services and reports."""
+    index = Index()
+    index.apply([listed(one) if isinstance(one, Service) else one for one in entries])
+    return index
+
+
+def directory_of(*entries: Service | CapacityReported) -> Snapshot:
+    """A directory of these services and reports."""
+    return index_of(*entries).snapshot
+
+
+def accepted(*choices: str | int) -> tuple[AcceptedService | AcceptedType, ...]:
+    """An accepted list: services by id, types by number."""
+    return tuple(
+        AcceptedService(service=one) if isinstance(one, str) else AcceptedType(service_type=one) for one in choices
+    )
+
+
+def brief(*fit: int, **changes: Any) -> Brief:
+    """A brief for a woman of 70 who agrees to any type that triage finds fit."""
+    whole = {
+        "placement_id": UUID("00000000-0000-4000-8000-000000000001"),
+        "answer_by": NOON + timedelta(minutes=15),
+        "accept": "any",
+        "position": HERE,
+        "age": Age(value=70),
+        "gender": "female",
+        "surgery": None,
+        "presentation": "stroke",
+        "service_types": fit,
+        "to_clinician": False,
+        "disposition": Disposition(code="STROKE-NOW", name="Stroke unit now", minutes=60),
+        "acuity": "very_urgent",
+        "reasons": (Reason(rule="fast-positive", text="The FAST test is positive.", source="an example"),),
+        "patient": PatientIdentity(nhs_number="9000000009"),
+        "referrer": Referrer(organisation="ONW01", practitioner="P1", role="paramedic"),
+        "desk": Desk(organisation="ONW01", name="Clinical hub", telephone="01632 960000"),
+    }
+    return Brief(**{**whole, **changes})
+
+
+def triaged(asked: Brief, referral: UUID | None = None) -> ReferralTriaged:
+    """The event that triage tells."""
+    referral = referral or uuid4()
+    return ReferralTriaged.first(
+        ReferralTriagedData(brief=asked, scores=Scores(), rule_pack="example 1"),
+        id=uuid5(referral, "triaged"),
+        source="onward/triage",
+        subject=str(referral),
+        time=NOON,
+    )

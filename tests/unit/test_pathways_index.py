@@ -1,0 +1,121 @@
+"""The index: the highest version counts, delisting and tombstones, and snapshots that stay as they were."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.topics import Topic
+from services.chassis.reader import Tombstone
+from services.pathways.index import Index, Square
+from tests.pathways_examples import ED, HERE, NOON, STROKE, index_of, listed, reported, service
+
+SQUARE = Square.around(HERE, 60)
+
+
+def found(index: Index, service_type: int = STROKE) -> list[tuple[str, str]]:
+    """Ids and names of what a search finds, nearest first."""
+    entries = [one.entry for one in index.snapshot.nearest(service_type, HERE, SQUARE)]
+    return [(entry.service.service_id, entry.service.name) for entry in entries]
+
+
+def test_the_highest_version_counts() -> None:
+    """An older version that comes late, or the same again, changes nothing."""
+    index = Index()
+    index.apply([listed(service("S1", name="second"), 2), listed(service("S1", name="first"), 1)])
+    index.apply([listed(service("S1", name="second again"), 2)])
+    assert [("S1", "second")] == found(index)
+
+
+def test_a_higher_version_replaces() -> None:
+    """A new version stands in place of the old one, where it is and as it is now."""
+    index = index_of(service("S1", km=1), service("S2", name="two", km=2))
+    index.apply([listed(service("S1", name="moved", km=3), 2)])
+    assert [("S2", "two"), ("S1", "moved")] == found(index)
+
+
+def test_a_service_may_change_its_type() -> None:
+    """It is found under its new type, and under the old one no more."""
+    index = index_of(service("S1", STROKE))
+    index.apply([listed(service("S1", ED, name="ED now"), 2)])
+    assert ([], [("S1", "ED now")]) == (found(index), found(index, ED))
+
+
+def test_delisting() -> None:
+    """What is not active is found no more, and may come back with a higher version."""
+    index = index_of(service("S1", name="one"))
+    index.apply([listed(service("S1", active=False), 2)])
+    assert [] == found(index)
+    index.apply([listed(service("S1", name="again"), 3)])
+    assert [("S1", "again")] == found(index)
+
+
+def test_a_tombstone_delists() -> None:
+    """A tombstone means what `active: false` means, and a late older record does not bring the service back."""
+    index = index_of(service("S1"), service("S2", name="two"))
+    index.apply([Tombstone(Topic.SERVICES, "S1"), Tombstone(Topic.SERVICES, "NOBODY"), listed(service("S1"), 1)])
+    assert [("S2", "two")] == found(index)
+
+
+@pytest.mark.parametrize("first", ["service", "report"])
+def test_capacity_finds_its_service(first: str) -> None:
+    """A report counts whether it is read before its service or after it."""
+    events = [listed(service("S1")), reported("S1", "amber")]
+    index = Index()
+    for event in events if first == "service" else reversed(events):
+        index.apply([event])
+    assert "amber" == index.snapshot.services["S1"].capacity_at(NOON)
+
+
+def test_the_highest_version_of_capacity_counts() -> None:
+    """An older report that comes late changes nothing."""
+    index = index_of(service("S1"), reported("S1", "red", version=2), reported("S1", "green", version=1))
+    assert "red" == index.snapshot.services["S1"].capacity_at(NOON)
+
+
+def test_a_tombstone_withdraws_a_report() -> None:
+    """Without a report nothing is known."""
+    index = index_of(service("S1"), reported("S1", "red"))
+    index.apply([Tombstone(Topic.CAPACITY, "S1")])
+    assert "unknown" == index.snapshot.services["S1"].capacity_at(NOON)
+
+
+def test_a_snapshot_stays_as_it_was() -> None:
+    """A search under way is not disturbed by what is read meanwhile."""
+    index = index_of(service("S1"))
+    before = index.snapshot
+    index.apply([listed(service("S1", active=False), 2), listed(service("S2"))])
+    assert ["S1"] == [one.service_id for one in before.nearest(STROKE, HERE, SQUARE)]
+
+
+def test_not_ready_while_empty() -> None:
+    """Empty, or with nothing active, it says what to do; with one active service it is ready."""
+    advice = "the directory is empty: load one with onward directory load FILE"
+    index = index_of(service("S1", active=False), reported("S2", "green"))
+    assert [advice, advice] == [Index().not_ready(), index.not_ready()]
+    index.apply([listed(service("S2"))])
+    assert index.not_ready() is None
+
+
+@given(
+    told=st.lists(
+        st.builds(
+            lambda number, version, kind, active: listed(
+                service(f"S{number}", kind, km=number, active=active), version
+            ),
+            st.integers(1, 4),
+            st.integers(1, 5),
+            st.sampled_from([ED, STROKE]),
+            st.booleans(),
+        ),
+        max_size=12,
+        unique_by=lambda event: (event.subject, event.data.version),
+    ),
+    data=st.data(),
+)
+def test_the_order_of_reading_does_not_matter(told: list, data: st.DataObject) -> None:  # type: ignore[type-arg]
+    """However the records are ordered, repeated and cut into batches, the same directory comes of them."""
+    once, otherwise = Index(), Index()
+    once.apply(told)
+    for event in data.draw(st.permutations([*told, *told])):
+        otherwise.apply([event])
+    assert [found(once, kind) for kind in (ED, STROKE)] == [found(otherwise, kind) for kind in (ED, STROKE)]
