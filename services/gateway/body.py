@@ -1,5 +1,6 @@
 """The body of a submission: what it says and its digest, or a problem that names every fault of it."""
 
+import json
 from typing import Any
 
 from pydantic import ValidationError
@@ -27,14 +28,14 @@ def read(body: bytes, *, organisation: str) -> tuple[Submission, bytes]:
 
 
 def _refusal(body: bytes, error: ValidationError, organisation: str) -> Problem:
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    not_json = first["type"] == "json_invalid"
     try:
         document = canonical.parse(body)
         found = canonical.faults(document)
     except (ValueError, RecursionError):
         document, found = canonical.Document(None, repeats=False), []
-    if not_json and not found:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    unread = first["type"] == "json_invalid"
+    if unread and not found:
         return Problem(400, "The body is not JSON", first["msg"], faults=[Fault(pointer="", message=first["msg"])])
     if speaks_for_another(document.value, organisation):
         return Problem(
@@ -43,7 +44,19 @@ def _refusal(body: bytes, error: ValidationError, organisation: str) -> Problem:
             "The body names an organisation that the token does not act for. "
             "Leave it out: who refers is taken from the token.",
         )
-    return _faulty([] if not_json else faults_of(error), found)
+    return _faulty(_other_faults(document) if unread else faults_of(error), found)
+
+
+def _other_faults(document: canonical.Document) -> list[Fault]:
+    """What else is wrong where half of a surrogate pair kept pydantic from reading the body at all."""
+    try:
+        readable = json.dumps(document.value, ensure_ascii=False).encode(errors="replace")
+        Submission.model_validate_json(readable, extra="forbid")
+    except ValidationError as error:
+        return faults_of(error)
+    except RecursionError:
+        return []
+    return []
 
 
 def _faulty(faults: list[Fault], found: list[tuple[str, str]]) -> Problem:
