@@ -87,10 +87,8 @@ async def serve(
         loop.add_signal_handler(number, lambda: setattr(server, "should_exit", True))
     serving = asyncio.create_task(server.serve())
     try:
-        starting = asyncio.gather(
-            *(service.start() for service in working), *(service.start(reading=False) for service in only_answering)
-        )
-        await asyncio.wait([asyncio.ensure_future(starting), serving], return_when=asyncio.FIRST_COMPLETED)
+        starting = asyncio.create_task(_start(working, only_answering))
+        await asyncio.wait([starting, serving], return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
             starting.cancel()
         else:
@@ -102,6 +100,12 @@ async def serve(
         await asyncio.gather(serving, return_exceptions=True)
         await asyncio.gather(*(service.stop() for service in everything), return_exceptions=True)
         log.info("stopped", port=settings.http_port)
+
+
+async def _start(working: Sequence[Service], only_answering: Sequence[Service]) -> None:
+    await asyncio.gather(
+        *(service.start() for service in working), *(service.start(reading=False) for service in only_answering)
+    )
 
 
 class _Server(uvicorn.Server):

@@ -4,7 +4,7 @@ import json
 import signal
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +26,19 @@ class Child:
         return cls(pid=pid, created=psutil.Process(pid).create_time())
 
     @classmethod
-    def spawn(cls, command: Sequence[str], *, log: Path, user: str | None, folder: Path) -> "Child":
-        """Start a command in a session of its own, its output appended to the log, as another user if one is named."""
+    def spawn(
+        cls,
+        command: Sequence[str],
+        *,
+        log: Path,
+        user: str | None,
+        folder: Path,
+        environ: Mapping[str, str] | None = None,
+    ) -> "Child":
+        """Start a command in a session of its own, its output appended to the log, as another user if one is named.
+
+        Without an environment, it has ours.
+        """
         with log.open("ab") as output:
             process = subprocess.Popen(
                 command,
@@ -36,6 +47,7 @@ class Child:
                 stderr=output,
                 cwd=folder,
                 start_new_session=True,
+                env=environ,
                 **rights_of(user),
             )
         return cls.of(process.pid)
@@ -105,7 +117,7 @@ def rights_of(user: str | None) -> dict[str, Any]:
 
 def free_port(wanted: int, choice: range, *, but: int | None = None) -> int:
     """Choose a TCP port on 127.0.0.1 on which nobody listens: the wanted one, or the next free one of the choice."""
-    for port in (wanted, *choice[choice.index(wanted) :], *choice):
+    for port in (wanted, *range(wanted + 1, choice.stop), *choice):
         with socket.socket() as probe, suppress(OSError):
             # Connections of an earlier server that are still closing do not count.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,0 +1,167 @@
+"""The commands of `onward`, each a thin call."""
+
+import asyncio
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from services.chassis import log
+from services.chassis.settings import Settings
+from services.cli import local
+from services.cli.speaking import out, print_json, say
+
+app = typer.Typer(
+    name="onward",
+    help="Refer a patient, find the pathway and book, in one transaction. Not a certified medical device.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Folder = Annotated[Path, typer.Option("--folder", help="Where a local system keeps its data.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, for programs.")]
+Port = Annotated[int, typer.Option(help="The port of all routes; the next free one if it is taken.")]
+
+
+@app.command()
+def up(folder: Folder = local.DEFAULT_FOLDER, port: Port = local.DEFAULT_PORT, as_json: AsJson = False) -> None:
+    """Start Kafka, PostgreSQL and every service here, and leave them running."""
+    system = local.start(folder, say=say, port=port)
+    described = {
+        "url": system.base_url,
+        "documentation": f"{system.base_url}/docs",
+        "kafka": system.kafka_bootstrap_servers,
+        "database": system.database_url,
+        "keys_file": str(system.keys_file),
+        "signing_key": str(system.signing_key),
+        "logs": str(system.folder / "log"),
+    }
+    if as_json:
+        print_json(described)
+        return
+    for name, value in described.items():
+        out.print(f"{name:>14}  {value}", markup=False)
+    out.print("\nNext: onward directory load deploy/directory/*.toml, then onward device. onward down stops it.")
+
+
+@app.command()
+def down(
+    folder: Folder = local.DEFAULT_FOLDER,
+    purge: Annotated[bool, typer.Option(help="Delete its data too.")] = False,
+) -> None:
+    """Stop what `onward up` started."""
+    local.stop(folder, say=say, purge=purge)
+    say("Stopped" + (", data deleted" if purge else "; its data stays"))
+
+
+@app.command()
+def status(folder: Folder = local.DEFAULT_FOLDER, as_json: AsJson = False) -> None:
+    """What runs here, and whether it is ready, or why not. Exit code 1 when something is not."""
+    system = local.find(folder)
+    workers = {worker.name: local.readiness(worker) for worker in system.workers}
+    ready = all(answer is not None and answer["status"] == "ready" for answer in workers.values())
+    whole = len(workers) == len(local.WORKERS)
+    if as_json:
+        print_json({"ready": ready and whole, "url": system.base_url, "workers": workers})
+    else:
+        out.print(f"{system.base_url}   {'ready' if ready and whole else 'NOT READY'}")
+        for worker in local.WORKERS:
+            answer = workers.get(worker.name)
+            if answer is None:
+                out.print(f"  {worker.name}: does not {'answer' if worker.name in workers else 'run'}")
+                continue
+            for name, reasons in answer["services"].items():
+                out.print(f"  {worker.name:8} {name:14} {'; '.join(reasons) or 'ready'}", markup=False)
+    if not (ready and whole):
+        raise typer.Exit(1)
+
+
+@app.command()
+def serve(
+    services: Annotated[list[str] | None, typer.Argument(help="Which services; all of them if none is named.")] = None,
+    answering: Annotated[
+        list[str] | None, typer.Option(help="Services that only answer their routes here; another process works.")
+    ] = None,
+) -> None:
+    """Host services in this process, by the settings in the environment, until it is told to stop."""
+    from services.composition import SERVICES
+    from services.composition import serve as host
+
+    log.configure(style="text" if sys.stderr.isatty() else "json")
+    names = services or [name for name in SERVICES if name not in (answering or ())]
+    uvloop.run(host(names, Settings.read(os.environ), os.environ, answering=answering or ()))
+
+
+@app.command()
+def migrate() -> None:
+    """Make every service's role, schema and tables in the database that the environment names."""
+    from services.composition import migrate as make_tables
+
+    make_tables(Settings.read(os.environ), os.environ)
+    say("Every schema is as the code wants it")
+
+
+topics_app = typer.Typer(help="Topics, as declared in deploy/topics.yaml.", no_args_is_help=True)
+app.add_typer(topics_app, name="topics")
+
+Bootstrap = Annotated[
+    str, typer.Option(envvar="KAFKA_BOOTSTRAP_SERVERS", help="Kafka; of the local system if not given.")
+]
+Prefix = Annotated[str, typer.Option(envvar="ONWARD_TOPIC_PREFIX", help="Stands before every topic's name.")]
+
+
+@topics_app.command("plan")
+def topics_plan(
+    folder: Folder = local.DEFAULT_FOLDER, bootstrap: Bootstrap = "", prefix: Prefix = "", as_json: AsJson = False
+) -> None:
+    """What `apply` would make or mend. Exit code 1 when there is something."""
+    if _topics(folder, bootstrap, prefix, change=False, as_json=as_json):
+        raise typer.Exit(1)
+
+
+@topics_app.command("apply")
+def topics_apply(
+    folder: Folder = local.DEFAULT_FOLDER, bootstrap: Bootstrap = "", prefix: Prefix = "", as_json: AsJson = False
+) -> None:
+    """Make the topics that are missing, mend what differs, and wait until each partition has a leader."""
+    _topics(folder, bootstrap, prefix, change=True, as_json=as_json)
+
+
+def _topics(folder: Path, bootstrap: str, prefix: str, *, change: bool, as_json: bool) -> bool:
+    """Plan or apply, and say what differed; true when something did."""
+    from aiokafka.admin import AIOKafkaAdminClient
+
+    from services.chassis import topics
+
+    async def compare() -> topics.Plan:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap or local.find(folder).kafka_bootstrap_servers)
+        await admin.start()
+        try:
+            wanted = topics.declared(prefix)
+            return await (topics.apply(admin, wanted) if change else topics.plan(admin, wanted))
+        finally:
+            await admin.close()
+
+    plan = asyncio.run(compare())
+    if as_json:
+        print_json(
+            {
+                "missing": [topic.name for topic in plan.missing],
+                "different": [asdict(one) for one in plan.different],
+                "as_declared": list(plan.as_declared),
+                "applied": change,
+            }
+        )
+    else:
+        made, mended = ("made", "mended") if change else ("to make", "to mend")
+        for topic in plan.missing:
+            out.print(f"{made:8} {topic.name}, {topic.partitions} partitions", markup=False)
+        for one in plan.different:
+            out.print(f"{mended:8} {one.topic}: {one.what} {one.found} -> {one.declared}", markup=False)
+        out.print(f"{len(plan.as_declared)} as declared")
+    return bool(plan.missing or plan.different)

@@ -1,0 +1,226 @@
+"""A system on this machine: backing services, keys, topics, schemas, and a few worker processes."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from aiokafka.admin import AIOKafkaAdminClient
+
+from services.backing import instance
+from services.backing.child import Child, ending, free_port, keep_previous, read_record, write_whole
+from services.chassis import topics
+from services.chassis.identity import make_keys, sign
+from services.chassis.settings import Settings
+from services.cli.speaking import Refused
+from services.composition import migrate
+
+DEFAULT_FOLDER = Path(".onward")
+DEFAULT_PORT = 8080
+PORTS = 200
+"""How many ports are tried, from the wanted one on."""
+READY_SECONDS = 60.0
+STOP_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A process and the services in it. Those that are `answering` only answer their routes there."""
+
+    name: str
+    services: tuple[str, ...]
+    answering: tuple[str, ...] = ()
+
+
+WORKERS = (
+    Worker("edge", ("gateway", "pathways"), answering=("triage", "notification", "referrals")),
+    Worker("decide", ("triage", "booking")),
+    Worker("record", ("notification", "referrals")),
+)
+"""The first has the routes of all on one port. The work is split to keep two cores busy."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A worker that was started: its process and its port."""
+
+    name: str
+    services: tuple[str, ...]
+    child: Child
+    port: int
+
+
+@dataclass(frozen=True)
+class LocalSystem:
+    """A system that runs on this machine."""
+
+    folder: Path
+    base_url: str
+    kafka_bootstrap_servers: str
+    database_url: str
+    keys_file: Path
+    signing_key: Path
+    workers: tuple[Running, ...]
+
+    def token(self, organisation: str, practitioner: str, role: str) -> str:
+        """A token that this system accepts: its own keys, for development."""
+        return sign(
+            self.signing_key, organisation=organisation, practitioner=practitioner, role=role, now=datetime.now(UTC)
+        )
+
+
+def start(folder: Path, *, say: Callable[[str], None], port: int = DEFAULT_PORT) -> LocalSystem:
+    """Start what does not run yet in this folder; return once every service is ready."""
+    backing = instance.start(folder, say=say)
+    private, public = make_keys(folder.resolve() / "keys")
+    settings = Settings(
+        kafka_bootstrap_servers=backing.kafka_bootstrap_servers, database_url=backing.database_url, keys_file=public
+    )
+    asyncio.run(_make_topics(settings))
+    migrate(settings, os.environ)
+    running = _workers(folder)
+    if len(running) < len(WORKERS):
+        _stop_workers(running)
+        say("Starting the services")
+        running = _start_workers(folder, settings, port)
+    system = LocalSystem(
+        folder=folder.resolve(),
+        base_url=f"http://127.0.0.1:{running[0].port}",
+        kafka_bootstrap_servers=backing.kafka_bootstrap_servers,
+        database_url=backing.database_url,
+        keys_file=public,
+        signing_key=private,
+        workers=tuple(running),
+    )
+    _wait_until_ready(system, except_for=frozenset({DIRECTORY_EMPTY}))
+    return system
+
+
+DIRECTORY_EMPTY = "the directory is empty"
+"""How pathways begins its reason for not being ready before a directory is loaded."""
+
+
+async def _make_topics(settings: Settings) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
+    await admin.start()
+    try:
+        await topics.apply(admin, topics.declared(settings.topic_prefix))
+    finally:
+        await admin.close()
+
+
+def _start_workers(folder: Path, settings: Settings, port: int) -> list[Running]:
+    logs = folder.resolve() / "log"
+    logs.mkdir(exist_ok=True)
+    running: list[Running] = []
+    for worker in WORKERS:
+        first = running[-1].port + 1 if running else port
+        own_port = free_port(first, range(first, first + PORTS))
+        log = logs / f"{worker.name}.log"
+        keep_previous(log)
+        command = [sys.executable, "-m", "services.cli", "serve", *worker.services]
+        command += [part for name in worker.answering for part in ("--answering", name)]
+        environ = {
+            "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
+            "DATABASE_URL": settings.database_url,
+            "ONWARD_KEYS_FILE": str(settings.keys_file),
+            "ONWARD_HTTP_PORT": str(own_port),
+            "ONWARD_REPLICA": f"local-{worker.name}",
+        }
+        child = Child.spawn(command, log=log, user=None, folder=Path.cwd(), environ=os.environ | environ)
+        running.append(Running(worker.name, worker.services, child, own_port))
+    record = [asdict(one) for one in running]
+    write_whole(folder.resolve() / "workers.json", json.dumps({"workers": record}))
+    return running
+
+
+def _workers(folder: Path) -> list[Running]:
+    """The workers of this folder that still run."""
+    record = read_record(folder.resolve() / "workers.json")
+    remembered = [
+        Running(one["name"], tuple(one["services"]), Child(**one["child"]), one["port"])
+        for one in record.get("workers", [])
+    ]
+    return [one for one in remembered if one.child.alive()]
+
+
+def _wait_until_ready(system: LocalSystem, *, except_for: frozenset[str] = frozenset()) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    for worker in system.workers:
+        while reasons := _reasons(worker, except_for):
+            if not worker.child.alive():
+                log = system.folder / "log" / f"{worker.name}.log"
+                raise Refused(f"the worker {worker.name} ended at its start; the end of {log}:\n{ending(log)}")
+            if time.monotonic() > deadline:
+                raise Refused(f"the worker {worker.name} is not ready: {'; '.join(reasons)}")
+            time.sleep(0.05)
+
+
+def _reasons(worker: Running, except_for: frozenset[str]) -> list[str]:
+    answer = readiness(worker)
+    if answer is None:
+        return ["it does not answer yet"]
+    return [
+        f"{service}: {reason}"
+        for service, reasons in answer["services"].items()
+        for reason in reasons
+        if not any(reason.startswith(start) for start in except_for)
+    ]
+
+
+def readiness(worker: Running) -> dict[str, Any] | None:
+    """What the worker says of its readiness; None when it does not answer."""
+    try:
+        answer = httpx.get(f"http://127.0.0.1:{worker.port}/health/ready", timeout=2.0)
+        return dict(answer.json())
+    except (httpx.HTTPError, ValueError):
+        return None
+
+
+def wait_until_ready(system: LocalSystem) -> None:
+    """Return once every service is ready, the directory loaded included. Raises Refused with the reasons."""
+    _wait_until_ready(system)
+
+
+def find(folder: Path) -> LocalSystem:
+    """The system that runs in this folder. Raises Refused when none does."""
+    running = _workers(folder)
+    if not running:
+        raise Refused(f"no system runs in {folder}: start one with `onward up`")
+    servers = instance.status(folder)
+    private, public = make_keys(folder.resolve() / "keys")
+    return LocalSystem(
+        folder=folder.resolve(),
+        base_url=f"http://127.0.0.1:{running[0].port}",
+        kafka_bootstrap_servers=servers.kafka.bootstrap_servers
+        if servers.kafka
+        else os.environ.get("KAFKA_BOOTSTRAP_SERVERS", ""),
+        database_url=servers.postgres.url if servers.postgres else os.environ.get("DATABASE_URL", ""),
+        keys_file=public,
+        signing_key=private,
+        workers=tuple(running),
+    )
+
+
+def stop(folder: Path, *, say: Callable[[str], None], purge: bool = False) -> None:
+    """Stop the workers of this folder, then its backing services; with `purge`, delete its data."""
+    _stop_workers(_workers(folder))
+    (folder / "workers.json").unlink(missing_ok=True)
+    instance.stop(folder, purge=purge, say=say)
+
+
+def _stop_workers(running: list[Running]) -> None:
+    for worker in running:
+        with suppress(ProcessLookupError):
+            os.kill(worker.child.pid, signal.SIGTERM)
+    for worker in running:
+        worker.child.stop(signal.SIGTERM, patience=STOP_SECONDS)
