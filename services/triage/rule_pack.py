@@ -172,7 +172,7 @@ class Oddity(Data):
 
 def _decided_by_a_finding(red_flags: tuple[Rule, ...]) -> tuple[Rule, ...]:
     faults = [
-        (index, f"rule {rule.id} has no condition: it would decide every referral")
+        (index, "a red flag without a condition would decide every referral")
         for index, rule in enumerate(red_flags)
         if not rule.when.conditions
     ]
@@ -190,7 +190,7 @@ class Presentation(Data):
     escalates_from: Literal["low-medium", "medium", "high"] | None = Field(
         default=None, description="from this NEWS2 band on, the band decides instead of the rules"
     )
-    rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
+    rules: tuple[Rule, ...]
 
     @cached_property
     def escalated(self) -> frozenset[Band]:
@@ -200,16 +200,16 @@ class Presentation(Data):
 
     @model_validator(mode="after")
     def _ends_somewhere(self) -> Self:
+        if not self.rules:
+            raise ValueError("a presentation without rules would end nowhere")
         faults = [
-            (index, f"rule {rule.id} names presentations, but stands in one")
+            (index, "names presentations, but stands in one")
             for index, rule in enumerate(self.rules)
             if rule.when.presentation
         ]
         last = len(self.rules) - 1
         if self.rules[last].when.conditions:
-            faults.append(
-                (last, f"rule {self.rules[last].id} is the last and has a condition: nothing else would hold")
-            )
+            faults.append((last, "the last rule of a presentation must have no condition, so that one always holds"))
         before = [When(news2_band=tuple(sorted(self.escalated)))] if self.escalated else []
         _refuse([*faults, *_never_reached(self.rules, before)], "rules")
         return self
@@ -223,7 +223,7 @@ def _never_reached(rules: Sequence[Rule], before: Sequence[When] = ()) -> list[t
         if first is None and any(when.covers(rule.when) for when in before):
             first = "escalates_from"
         if first is not None:
-            faults.append((index, f"rule {rule.id} is never reached: {first} decides before it"))
+            faults.append((index, f"is never reached: {first} decides before it"))
     return faults
 
 
@@ -389,16 +389,19 @@ def _ids(written: Any) -> Iterator[Any]:
 
 def _fault(file: str, written: Any, place: tuple[int | str, ...], message: str) -> PackFault:
     """Name the rule that the fault is in, or else the section."""
-    rule, within = "the whole file", 0
+    name, within = "the whole file", 0
     part = written
     for depth, step in enumerate(place, start=1):
         try:
             part = part[step]
         except (KeyError, IndexError, TypeError):
             break
-        if isinstance(part, dict):
-            name = part.get("id")
-            rule, within = (f"rule {name}" if isinstance(name, str) else ".".join(map(str, place[:depth]))), depth
+        if not isinstance(part, dict):
+            continue
+        if isinstance(part.get("id"), str):
+            name, within = f"rule {part['id']}", depth
+        elif not name.startswith("rule "):
+            name, within = ".".join(map(str, place[:depth])), depth
     field = ".".join(map(str, place[within:]))
     said = message.removeprefix("Value error, ")
-    return PackFault(file, rule, f"{field}: {said}" if field else said)
+    return PackFault(file, name, f"{field}: {said}" if field else said)
