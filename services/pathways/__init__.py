@@ -1,0 +1,7 @@
+"""Pathways: who could take the patient, in which order, and why; and the directory that says so.
+
+Owns the ranking of services and the directory: services and desks, each entry under a version.
+Reads `triage`; follows `services` and `capacity` for its index in memory.
+Tells `booking.requested`, one for each referral that was triaged, and `service.listed` and `desk.listed`.
+Remembers the directory. Ranking uses the index alone, and remembers nothing.
+"""

@@ -1,0 +1,41 @@
+"""The wiring of pathways."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+from contracts.topics import Topic
+from contracts.triage import ReferralTriaged
+from services.chassis.database import AUDIT, OUTBOX, Database
+from services.chassis.outbox import Outbox
+from services.chassis.service import Service
+from services.chassis.settings import Settings
+from services.pathways.handlers import rank
+from services.pathways.http import routes
+from services.pathways.index import Index
+from services.pathways.settings import PathwaysSettings
+from services.pathways.store import Listings
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def utc_now() -> datetime:
+    """The time now, in UTC."""
+    return datetime.now(UTC)
+
+
+def build(settings: Settings, environ: Mapping[str, str]) -> Service:
+    """Pathways: ranks who could take each referral, from the directory in memory; keeps and tells the directory."""
+    own = PathwaysSettings.read(environ)
+    database = Database(settings, "pathways", MIGRATIONS, OUTBOX, AUDIT)
+    service = Service("pathways", settings, database=database)
+    index = Index()
+    service.follows([Topic.SERVICES, Topic.CAPACITY], index.apply, since="beginning")
+    service.ready_when(index.not_ready)
+    service.reads(Topic.TRIAGE, partial(rank, index=index, clock=utc_now, search_km=own.search_km), ReferralTriaged)
+    outbox = Outbox(database, service.publisher)
+    service.runs("outbox", outbox.drain)
+    service.serves(routes(Listings(database, outbox, clock=utc_now, new_id=uuid4)))
+    return service
