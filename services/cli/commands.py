@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -10,10 +11,14 @@ from typing import Annotated
 import typer
 import uvloop
 
+from contracts.people import Position
 from services.chassis import log
 from services.chassis.settings import Settings
 from services.cli import local
-from services.cli.speaking import out, print_json, say
+from services.cli.connection import TRUST, Organisation, Token, Url, connect
+from services.cli.speaking import out, print_json, print_line, say
+
+DEMO_PORT = 8180
 
 app = typer.Typer(
     name="onward",
@@ -104,6 +109,145 @@ def migrate() -> None:
 
     make_tables(Settings.read(os.environ), os.environ)
     say("Every schema is as the code wants it")
+
+
+@app.command()
+def demo(
+    count: Annotated[int, typer.Option(min=1, max=2000, help="How many referrals.")] = 48,
+    port: Port = DEMO_PORT,
+    as_json: AsJson = False,
+) -> None:
+    """Run a crew's shift on a system of its own: each answer, what follows downstream, a summary.
+
+    Exit code 0 only when every answer is as expected and all is accounted for.
+    """
+    from services.cli import demo as shift
+
+    summary = shift.run(count, tell=say if as_json else print, port=port)
+    if as_json:
+        print_json(shift.described(summary))
+    else:
+        print("\n" + "\n".join(shift.lines(summary)))
+    if not summary.agrees:
+        raise typer.Exit(1)
+
+
+@app.command()
+def device(
+    scenario: Annotated[list[str] | None, typer.Option(help="Which scenarios, in turn; all of them if none.")] = None,
+    count: Annotated[int, typer.Option(min=1, help="How many referrals.")] = 8,
+    every: Annotated[float, typer.Option(min=0, help="Seconds from one referral to the next.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Decides everything that is drawn.")] = 1,
+    latitude: Annotated[float, typer.Option(min=-90, max=90, help="The middle of the crew's area, degrees.")] = 52.9,
+    longitude: Annotated[float, typer.Option(min=-180, max=180, help="The middle of the crew's area.")] = -1.2,
+    journal: Annotated[Path | None, typer.Option(help="Keep what was sent and answered in this file.")] = None,
+    organisation: Organisation = TRUST,
+    url: Url = "",
+    token: Token = "",
+    folder: Folder = local.DEFAULT_FOLDER,
+    as_json: AsJson = False,
+) -> None:
+    """Simulate an ambulance device: refer at a pace, and show what the crew sees. A seed decides all."""
+    from services.cli.crew import refer_at_a_pace
+
+    connection = connect(folder, url, token, organisation=organisation, role="paramedic", practitioner="device")
+    middle = Position(latitude=latitude, longitude=longitude)
+    refused = asyncio.run(
+        refer_at_a_pace(
+            connection,
+            middle,
+            count=count,
+            every=every,
+            seed=seed,
+            kinds=scenario or [],
+            journal=journal,
+            as_json=as_json,
+        )
+    )
+    if refused:
+        raise typer.Exit(1)
+
+
+@app.command()
+def watch(
+    type: Annotated[list[str] | None, typer.Option(help="Which types of fact; outcomes and messages if none.")] = None,
+    since: Annotated[str, typer.Option(help="A cursor to go on from, or now.")] = "now",
+    organisation: Organisation = TRUST,
+    url: Url = "",
+    token: Token = "",
+    folder: Folder = local.DEFAULT_FOLDER,
+    as_json: AsJson = False,
+) -> None:
+    """Show outcomes and notifications as they happen, until it is interrupted. Survives a restart of the server."""
+    from services.cli.watching import OUTCOMES, follow, line_of
+
+    connection = connect(folder, url, token, organisation=organisation, role="clinical-hub", practitioner="watch")
+
+    async def show() -> None:
+        async for fact in follow(connection, types=type or OUTCOMES, since=since):
+            if as_json:
+                print_line({"cursor": fact.cursor, "type": fact.type, "event": fact.event})
+            else:
+                print(line_of(fact), flush=True)
+
+    with suppress(KeyboardInterrupt):
+        asyncio.run(show())
+
+
+@app.command()
+def triage(
+    file: Annotated[str, typer.Argument(help="A submission as JSON; - for standard input.")] = "-",
+    as_json: AsJson = False,
+) -> None:
+    """What triage would decide of a submission, and by which rules. Refers nobody, stores nothing."""
+    from services.cli.deciding import decide, lines_of
+
+    text = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    decided = decide(text, os.environ)
+    if as_json:
+        print_json(decided.model_dump(mode="json"))
+    else:
+        print("\n".join(lines_of(decided)))
+
+
+directory_app = typer.Typer(help="The directory of services and desks.", no_args_is_help=True)
+app.add_typer(directory_app, name="directory")
+
+
+@directory_app.command("load")
+def directory_load(
+    file: Annotated[Path, typer.Argument(help="A TOML or JSON file of services and desks.")],
+    delist_missing: Annotated[bool, typer.Option(help="Delist active services that the file does not have.")] = False,
+    organisation: Organisation = TRUST,
+    url: Url = "",
+    token: Token = "",
+    folder: Folder = local.DEFAULT_FOLDER,
+    as_json: AsJson = False,
+) -> None:
+    """List every service and desk of a file, or none: each fault is named."""
+    from services.cli.directory import load
+
+    connection = connect(folder, url, token, organisation=organisation, role="directory-editor", practitioner="onward")
+    counts = load(connection, file, delist_missing=delist_missing)
+    if as_json:
+        print_json(counts)
+    else:
+        print(", ".join(f"{count} {what}" for what, count in counts.items()))
+
+
+@directory_app.command("check")
+def directory_check(
+    file: Annotated[Path, typer.Argument(help="A TOML or JSON file of services and desks.")], as_json: AsJson = False
+) -> None:
+    """Read a file and name each fault; lists nothing."""
+    from services.pathways.directory_file import read_file
+
+    directory = read_file(file)
+    counts = {"services": len(directory.services), "desks": len(directory.desks)}
+    if as_json:
+        print_json(counts)
+    else:
+        print(f"{file} holds: {counts['services']} services, {counts['desks']} desks")
 
 
 topics_app = typer.Typer(help="Topics, as declared in deploy/topics.yaml.", no_args_is_help=True)
