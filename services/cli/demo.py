@@ -2,9 +2,9 @@
 
 import asyncio
 import shutil
-import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -77,7 +77,10 @@ async def _shift(crew: Connection, count: int, tell: Tell) -> Summary:
     try:
         incidents = list(islice(shift(SEED, MIDDLE), count))
         answers = await _refer_all(crew, incidents, tell)
-        return await _account(incidents, answers, facts, heard, listening)
+        summary = await _account(incidents, answers, facts, heard)
+        if listening.done():
+            listening.result()
+        return summary
     finally:
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
@@ -112,7 +115,6 @@ async def _account(
     answers: list[Answered],
     facts: list[Fact],
     heard: asyncio.Event,
-    listening: asyncio.Task[None],
 ) -> Summary:
     summary = Summary(sent=len(incidents))
     seconds = [answer.seconds * 1000 for answer in answers]
@@ -120,27 +122,10 @@ async def _account(
     summary.p50_ms, summary.p90_ms, summary.p99_ms = (round(cuts[at], 1) for at in (49, 89, 98))
     for incident, answer in zip(incidents, answers, strict=True):
         _count(summary, incident, answer)
-    expected = Counter(
-        {
-            answer.body["referral_id"]: _messages(i, answer)
-            for i, answer in zip(incidents, answers, strict=True)
-            if answer.settled
-        }
-    )
-    deadline = time.monotonic() + DOWNSTREAM_SECONDS
-    while (
-        (told := _facts_about(facts, "notification.sent")) != expected
-        and time.monotonic() < deadline
-        and not listening.done()
-    ):
-        heard.clear()
-        try:
-            await asyncio.wait_for(heard.wait(), 0.5)
-        except TimeoutError:
-            continue
-    outcomes = Counter(
-        fact.event["subject"] for fact in facts if fact.type in ("booking.confirmed", "booking.exhausted")
-    )
+    settled = [(i, answer) for i, answer in zip(incidents, answers, strict=True) if answer.settled]
+    expected = Counter({answer.body["referral_id"]: _messages(incident, answer) for incident, answer in settled})
+    told = await _messages_seen(facts, heard, expected)
+    outcomes = _facts_about(facts, "booking.confirmed", "booking.exhausted")
     summary.messages = sum(told.values())
     summary.lost = sum(1 for referral in expected if outcomes[referral] != 1)
     summary.wrong += [
@@ -149,6 +134,16 @@ async def _account(
         if told[referral] != wanted
     ]
     return summary
+
+
+async def _messages_seen(facts: list[Fact], heard: asyncio.Event, expected: Counter[str]) -> Counter[str]:
+    """How many messages each referral led to, once they are all there, or the time is up."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DOWNSTREAM_SECONDS):
+            while _facts_about(facts, "notification.sent") != expected:
+                heard.clear()
+                await heard.wait()
+    return _facts_about(facts, "notification.sent")
 
 
 def _count(summary: Summary, incident: Incident, answer: Answered) -> None:
