@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
-import asyncpg
-
 from services.chassis.failures import Transient
 from services.chassis.log import logger
 from services.notification.outbound import Outbound, Outgoing
@@ -52,7 +50,7 @@ class Dispatcher:
                     await self._pause()
             await asyncio.sleep(self._settings.poll_seconds)
 
-    async def dispatch(self, connection: Connection[asyncpg.Record]) -> bool:
+    async def dispatch(self, connection: Connection) -> bool:
         """Hand over one batch and store the answer. False when nothing was due."""
         due = await self._messages.due(connection, self._settings.batch)
         if not due:
@@ -67,7 +65,7 @@ class Dispatcher:
                     message.organisation,
                     message.address,
                     message.template,
-                    message.parameters,
+                    message.text,
                 )
                 for message in due
             ]

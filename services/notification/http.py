@@ -13,7 +13,6 @@ from services.chassis.database import Database
 from services.chassis.identity import CallerOf
 from services.chassis.problems import Problem
 from services.notification.store import Messages, Told
-from services.notification.templates import render
 
 
 class MessageRead(BaseModel):
@@ -38,7 +37,7 @@ class MessageRead(BaseModel):
     @classmethod
     def of(cls, told: Told) -> Self:
         """The answer for a message that is remembered."""
-        return cls.model_validate(told._asdict() | {"text": render(told.template, told.parameters)})
+        return cls.model_validate(told._asdict())
 
 
 def routes(messages: Messages, database: Database) -> APIRouter:

@@ -1,25 +1,28 @@
 """Who must hear of an outcome, by which channel, in which words; and the fact that the provider took a message."""
 
-from collections.abc import Mapping
 from datetime import datetime
+from json import dumps
 from typing import NamedTuple
 from uuid import UUID
 
 from contracts.bookings import BookingConfirmed, BookingConfirmedData, BookingExhausted, BookingExhaustedData
+from contracts.brief import Brief
 from contracts.envelope import effect_id
-from contracts.notifications import Audience, Channel, NotificationSent, NotificationSentData
+from contracts.notifications import Audience, Channel, NotificationSent
 from contracts.people import Contact
-from services.notification.templates import in_words
+from services.notification.templates import in_words, render
 
 Outcome = BookingConfirmed | BookingExhausted
 
 SOURCE = "onward/notification"
+_SCHEMA = NotificationSent.schema_address()
 
 
 class Message(NamedTuple):
     """One message for one recipient about one outcome. A tuple, for thousands are made a second."""
 
     id: UUID
+    """Made of outcome, recipient and reason. Its `notification.sent` has the same, for that is told at most once."""
     cause: UUID
     """The outcome's event id."""
     correlation: UUID
@@ -37,7 +40,7 @@ class Message(NamedTuple):
     address: str | None
     """The patient's number or email address; none on `system`."""
     template: str
-    parameters: Mapping[str, str]
+    text: str
 
 
 def messages_of(outcome: Outcome) -> list[Message]:
@@ -47,10 +50,13 @@ def messages_of(outcome: Outcome) -> list[Message]:
     something was arranged, a channel is known, and they did not choose to hear nothing.
     """
     if isinstance(outcome, BookingExhausted):
-        return [_to_owner_of_unplaced(outcome, outcome.data)]
-    data = outcome.data
-    referral, by = outcome.subject, in_words(data.due)
-    told = {"reference": data.reference, "by": by}
+        return [_unplaced(outcome, outcome.data)]
+    return _placed(outcome, outcome.data)
+
+
+def _placed(outcome: BookingConfirmed, data: BookingConfirmedData) -> list[Message]:
+    owner, service = data.owner, data.service
+    told = {"reference": data.reference, "by": in_words(data.due)}
     # Named by what is known rather than by what the outcome is called: no template can lack its time.
     if data.starts_at is not None:
         occasion, told["when"] = "slot-held", in_words(data.starts_at)
@@ -58,35 +64,59 @@ def messages_of(outcome: Outcome) -> list[Message]:
         occasion, told["by"] = "place-held", in_words(data.acceptance_due)
     else:
         occasion = "delivered"
-    owner, service = data.owner, data.service
-    inside = told | {"referral": referral, "service": service.name}
+    inside = told | {"referral": outcome.subject, "service": service.name}
+    to_service = inside | {"desk": owner.name, "telephone": owner.telephone}
+    to_owner = inside | {"telephone": service.telephone}
     messages = [
-        _message(
-            outcome,
-            data,
-            "service",
-            f"service.{occasion}.v1",
-            inside | {"desk": owner.name, "telephone": owner.telephone},
-            organisation=service.organisation,
-        ),
-        _message(
-            outcome,
-            data,
-            "referrer",
-            f"referrer.{occasion}.v1",
-            inside | {"telephone": service.telephone},
-            organisation=owner.organisation,
-        ),
+        _message(outcome, data.brief, "service", "system", service.organisation, None, occasion, to_service),
+        _message(outcome, data.brief, "referrer", "system", owner.organisation, None, occasion, to_owner),
     ]
     known = open_channel(data.brief.patient.contact)
     if known is not None:
-        channel, address = known
         # The desk's telephone: a service's own would name it.
-        words = told | {"telephone": owner.telephone}
-        messages.append(
-            _message(outcome, data, "patient", f"patient.{occasion}.v1", words, channel=channel, address=address)
-        )
+        to_patient = told | {"telephone": owner.telephone}
+        messages.append(_message(outcome, data.brief, "patient", known[0], None, known[1], occasion, to_patient))
     return messages
+
+
+def _unplaced(outcome: BookingExhausted, data: BookingExhaustedData) -> Message:
+    told = {"why": data.why, "by": in_words(data.due), "referral": outcome.subject}
+    occasion = "unplaced"
+    if data.proposal is not None:
+        occasion = "unplaced-with-proposal"
+        told |= {"service": data.proposal.name, "telephone": data.proposal.telephone}
+    return _message(outcome, data.brief, "referrer", "system", data.owner.organisation, None, occasion, told)
+
+
+def _message(
+    outcome: Outcome,
+    brief: Brief,
+    audience: Audience,
+    channel: Channel,
+    organisation: str | None,
+    address: str | None,
+    occasion: str,
+    told: dict[str, str],
+) -> Message:
+    # The patient is one person whatever their address, and an id made of a telephone number could be searched for it.
+    recipient = f"{audience}/{organisation or ''}/{outcome.TYPE}"
+    template = f"{audience}.{occasion}.v1"
+    return Message(
+        effect_id(outcome.id, NotificationSent.TYPE, recipient),
+        outcome.id,
+        outcome.correlationid,
+        brief.placement_id,
+        outcome.subject,
+        outcome.traceparent,
+        outcome.TYPE,
+        brief.referrer.organisation,
+        audience,
+        channel,
+        organisation,
+        address,
+        template,
+        render(template, told),
+    )
 
 
 def open_channel(contact: Contact) -> tuple[Channel, str] | None:
@@ -101,67 +131,20 @@ def open_channel(contact: Contact) -> tuple[Channel, str] | None:
     return None if contact.mobile is None else ("sms", contact.mobile)
 
 
-def sent(message: Message, at: datetime) -> NotificationSent:
-    """The fact that the provider took a message, at that time."""
-    return NotificationSent(
-        id=effect_id(message.cause, NotificationSent.TYPE, str(message.id)),
-        type=NotificationSent.TYPE,
-        source=SOURCE,
-        subject=message.referral,
-        time=at,
-        dataschema=NotificationSent.schema_address(),
-        partitionkey=message.referral,
-        causationid=message.cause,
-        correlationid=message.correlation,
-        traceparent=message.traceparent,
-        dataclassification=NotificationSent.CLASSIFICATION,
-        data=NotificationSentData(
-            message_id=message.id,
-            audience=message.audience,
-            organisation=message.organisation,
-            reason=message.reason,
-            channel=message.channel,
-            template=message.template,
-            placement_id=message.placement,
-        ),
-    )
+def sent_json(message: Message, at: datetime) -> str:
+    """The `notification.sent` of a message that the provider took at that time: as JSON.
 
-
-def _to_owner_of_unplaced(outcome: BookingExhausted, data: BookingExhaustedData) -> Message:
-    told = {"why": data.why, "by": in_words(data.due), "referral": outcome.subject}
-    template = "referrer.unplaced.v1"
-    if data.proposal is not None:
-        template = "referrer.unplaced-with-proposal.v1"
-        told |= {"service": data.proposal.name, "telephone": data.proposal.telephone}
-    return _message(outcome, data, "referrer", template, told, organisation=data.owner.organisation)
-
-
-def _message(
-    outcome: Outcome,
-    data: BookingConfirmedData | BookingExhaustedData,
-    audience: Audience,
-    template: str,
-    parameters: Mapping[str, str],
-    *,
-    channel: Channel = "system",
-    organisation: str | None = None,
-    address: str | None = None,
-) -> Message:
-    # The patient is one person whatever their address, and an id made of a telephone number could be searched for it.
-    recipient = f"{audience}/{organisation or ''}/{outcome.TYPE}"
-    return Message(
-        id=effect_id(outcome.id, "message", recipient),
-        cause=outcome.id,
-        correlation=outcome.correlationid,
-        placement=data.brief.placement_id,
-        referral=outcome.subject,
-        traceparent=outcome.traceparent,
-        reason=outcome.TYPE,
-        referrer=data.brief.referrer.organisation,
-        audience=audience,
-        channel=channel,
-        organisation=organisation,
-        address=address,
-        template=template,
-        parameters=parameters,
+    Written out, for the models take ten times as long and every message needs one; a test holds it to the contract.
+    """
+    organisation = "null" if message.organisation is None else f'"{message.organisation}"'
+    traceparent = "null" if message.traceparent is None else dumps(message.traceparent)
+    subject = dumps(message.referral)
+    return (
+        f'{{"specversion":"1.0","id":"{message.id}","type":"{NotificationSent.TYPE}","source":"{SOURCE}",'
+        f'"subject":{subject},"time":"{at.isoformat()}","datacontenttype":"application/json",'
+        f'"dataschema":"{_SCHEMA}","partitionkey":{subject},"causationid":"{message.cause}",'
+        f'"correlationid":"{message.correlation}","traceparent":{traceparent},'
+        f'"dataclassification":"{NotificationSent.CLASSIFICATION}","data":{{"message_id":"{message.id}",'
+        f'"audience":"{message.audience}","organisation":{organisation},"reason":"{message.reason}",'
+        f'"channel":"{message.channel}","template":"{message.template}","placement_id":"{message.placement}"}}}}'
     )

@@ -1,6 +1,6 @@
 """The outbound port: where messages leave for whoever delivers them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
@@ -17,7 +17,7 @@ class Outgoing(NamedTuple):
     organisation: str | None
     address: str | None
     template: str
-    parameters: Mapping[str, str]
+    text: str
 
 
 class Receipt(NamedTuple):

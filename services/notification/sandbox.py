@@ -10,15 +10,14 @@ from datetime import datetime
 
 from services.chassis.database import Database
 from services.notification.outbound import Outgoing, Receipt
-from services.notification.templates import render
 
 TAKE = """
 -- Take each message once, and count how often it came.
 -- References come sorted: two batches that share some wait for each other in one order and never deadlock.
-insert into deliveries (reference, first_at, raw_deliveries, audience, channel, organisation, template, body)
-select reference, $1, raw, audience, channel, organisation, template, body
+insert into deliveries (reference, first_at, raw_deliveries, audience, channel, organisation, template, text)
+select reference, $1, raw, audience, channel, organisation, template, text
 from unnest($2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
-    as came (reference, raw, audience, channel, organisation, template, body)
+    as came (reference, raw, audience, channel, organisation, template, text)
 on conflict (reference) do update set raw_deliveries = deliveries.raw_deliveries + excluded.raw_deliveries
 """
 
@@ -42,7 +41,7 @@ class Sandbox:
                 message.channel,
                 message.organisation,
                 message.template,
-                render(message.template, message.parameters),
+                message.text,
             )
             for reference, message in sorted(once.items(), key=lambda item: item[0].int)
         ]

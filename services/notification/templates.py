@@ -7,6 +7,7 @@ unit" or "hospice" is a diagnosis. See docs/decisions/notification-open-channels
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from string import Formatter
 from zoneinfo import ZoneInfo
 
@@ -83,6 +84,12 @@ def in_words(at: datetime) -> str:
 
     In the hour that comes twice when summer time ends, the zone is said as well.
     """
+    return _minute_in_words(at.replace(second=0, microsecond=0))
+
+
+@lru_cache(maxsize=4096)
+def _minute_in_words(at: datetime) -> str:
+    # Remembered, for a burst of outcomes shares its slots and its due times.
     local = at.astimezone(_LONDON)
     words = f"{_DAYS[local.weekday()]} {local.day} {_MONTHS[local.month - 1]} {local.year} at {local:%H:%M}"
     twice = local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()

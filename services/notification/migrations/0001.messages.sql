@@ -16,7 +16,7 @@ create table messages (
     organisation text,
     address text,
     template text not null,
-    parameters text not null,
+    text text not null,
     state text not null default 'due' check (state in ('due', 'accepted', 'refused')),
     why text,
     check ((state = 'due') = (settled_at is null)),

@@ -7,5 +7,5 @@ create table deliveries (
     channel text not null,
     organisation text,
     template text not null,
-    body text not null
+    text text not null
 );
