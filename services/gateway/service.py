@@ -34,8 +34,9 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     attempts = Attempts(database, seconds=own.store_seconds)
     waiters = Waiters(own.waiters)
     desks = Desks()
-    listed = service.follows([Topic.DESKS], desks.learn, since="beginning")
+    # In this order: nobody has a desk, so nothing is taken in, before every position on `bookings` is known.
     service.follows([Topic.BOOKINGS], waiters.wake, since="now")
+    listed = service.follows([Topic.DESKS], desks.learn, since="beginning")
     service.reads(
         Topic.BOOKINGS,
         partial(remember, attempts=attempts, clock=utc_now),

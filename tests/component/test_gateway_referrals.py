@@ -1,0 +1,483 @@
+"""`POST /referrals` on a real PostgreSQL, with a publisher that records."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
+import pytest
+from fastapi import FastAPI
+from gateway_examples import DESK, confirmed, exhausted, listed, submission
+from recording import RecordingPublisher
+
+from contracts.envelope import Event
+from contracts.people import Desk
+from contracts.submissions import ReferralSubmitted, referral_id
+from services.chassis.database import Database
+from services.chassis.failures import Transient
+from services.chassis.identity import Verifier, make_keys, sign
+from services.chassis.service import Service
+from services.chassis.settings import Settings
+from services.chassis.web import create_app
+from services.gateway.answer import body_of
+from services.gateway.desks import Desks
+from services.gateway.handlers import Transaction, remember, telling
+from services.gateway.http import routes
+from services.gateway.service import MIGRATIONS
+from services.gateway.settings import GatewaySettings
+from services.gateway.store import Attempts, NewAttempt
+from services.gateway.waiters import Waiters
+
+pytestmark = pytest.mark.backing
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@dataclass
+class Replica:
+    """One gateway process, as far as this test needs it."""
+
+    database: Database
+    attempts: Attempts
+    waiters: Waiters
+    publisher: RecordingPublisher
+    desks: Desks
+    app: FastAPI
+    client: httpx.AsyncClient
+    token: Callable[..., str]
+
+    async def refer(
+        self, body: Any = None, *, key: UUID | str | None = None, organisation: str = "RX9", **headers: str
+    ) -> httpx.Response:
+        """Post a submission; headers are named with underscores."""
+        sent = {"authorization": f"Bearer {self.token(organisation)}", "idempotency-key": str(key or uuid4())}
+        sent |= {"content-type": "application/json"} | {name.replace("_", "-"): said for name, said in headers.items()}
+        content = body if isinstance(body, bytes) else json.dumps(submission() if body is None else body).encode()
+        return await self.client.post(
+            "/referrals", content=content, headers={name: said for name, said in sent.items() if said}
+        )
+
+    async def told(self, count: int = 1) -> list[Event]:
+        """What was told, once it is so many events."""
+        async with asyncio.timeout(10):
+            while len(self.publisher.told) < count:
+                await asyncio.sleep(0.001)
+        return self.publisher.told
+
+    async def rows(self) -> list[asyncpg.Record]:
+        """Every attempt."""
+        return await self.database.pool.fetch("select * from attempts order by received_at, event_id")
+
+    async def remember(self, *outcomes: Any) -> None:
+        """What the consumer group does with outcomes."""
+        await remember(outcomes, attempts=self.attempts, clock=lambda: NOW)
+
+
+Start = Callable[..., Awaitable[Replica]]
+
+
+@pytest.fixture(scope="module")
+def signing(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A signing key and its public keys."""
+    return make_keys(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture
+async def start(database: str, signing: tuple[Path, Path]) -> AsyncIterator[Start]:
+    """Start a replica on this test's database; with `wait_seconds` short, for tests that time out on purpose."""
+    private, public = signing
+    started: list[Replica] = []
+
+    async def start(*, desks: Sequence[Desk] = (DESK,), publisher: Any = None, **own: Any) -> Replica:
+        settings = Settings(kafka_bootstrap_servers="127.0.0.1:1", database_url=database, keys_file=public)
+        gateway = GatewaySettings(**own)
+        store = Database(settings, "gateway", MIGRATIONS)
+        store.migrate()
+        await store.start()
+        attempts, waiters = Attempts(store, seconds=gateway.store_seconds), Waiters(gateway.waiters)
+        known = Desks()
+        known.learn([listed(desk) for desk in desks])
+        recording = publisher or RecordingPublisher()
+        service = Service("gateway", settings, database=store)
+        service.serves(
+            routes(
+                Transaction(attempts, waiters, telling(recording)),
+                settings=gateway,
+                desks=known,
+                desks_known=lambda: True,
+                clock=lambda: NOW,
+                new_id=uuid4,
+            )
+        )
+        app = create_app([service], Verifier.from_file(public))
+        client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway")
+
+        @cache
+        def token(organisation: str) -> str:
+            return sign(
+                private, organisation=organisation, practitioner="crew-7", role="paramedic", now=datetime.now(UTC)
+            )
+
+        started.append(Replica(store, attempts, waiters, recording, known, app, client, token))
+        return started[-1]
+
+    yield start
+    for replica in started:
+        await replica.client.aclose()
+        await replica.database.stop()
+
+
+async def settled(replica: Replica, posting: "asyncio.Task[httpx.Response]", *, told: int = 1) -> httpx.Response:
+    """The answer of a request whose event is settled as a held slot, by waking and by the group."""
+    event = (await replica.told(told))[-1]
+    outcome = confirmed(event.id, referral_id(event))
+    replica.waiters.wake([outcome])
+    await replica.remember(outcome)
+    return await posting
+
+
+async def test_a_submission_is_told_as_it_was_sent(start: Start) -> None:
+    """With who refers by the token, the desk, the marks, the time to answer by, and the caller's trace."""
+    replica = await start()
+    await replica.refer(submission(patient={}), prefer="respond-async", traceparent=TRACE)
+    [event] = await replica.told()
+    assert isinstance(event, ReferralSubmitted)
+    assert ("RX9", "crew-7", "paramedic") == tuple(event.data.referrer.model_dump().values())
+    assert (DESK, NOW + timedelta(minutes=15), ["nhs-number-missing"]) == (
+        event.data.desk,
+        event.data.answer_by,
+        [mark.code for mark in event.data.marks],
+    )
+    assert ("onward/gateway/RX9", event.id, TRACE, NOW) == (
+        event.source,
+        event.correlationid,
+        event.traceparent,
+        event.time,
+    )
+    assert (event.subject, 36.9, "Found on the kitchen floor.") == (
+        event.partitionkey,
+        event.data.submission.observations.temperature_celsius,
+        event.data.submission.narrative,
+    )
+    assert [event.to_json().decode()] == [row["event"] for row in await replica.rows()]
+
+
+async def test_the_answer_comes_while_the_request_waits(start: Start) -> None:
+    """201, with where and when, and where the referral is found."""
+    replica = await start()
+    answer = await settled(replica, asyncio.create_task(replica.refer()))
+    [event] = replica.publisher.told
+    assert (201, f"/referrals/{event.subject}") == (answer.status_code, answer.headers["location"])
+    assert body_of(confirmed(event.id, referral_id(event))) == answer.content
+
+
+async def test_a_waiter_is_woken_without_the_database(start: Start) -> None:
+    """The row may be written later; the answer does not wait for it."""
+    replica = await start()
+    posting = asyncio.create_task(replica.refer())
+    [event] = await replica.told()
+    replica.waiters.wake([exhausted(event.id, referral_id(event))])
+    assert (201, "unplaced") == ((await posting).status_code, (await posting).json()["outcome"])
+    assert [None] == [row["answer"] for row in await replica.rows()]
+
+
+async def test_the_same_key_gets_the_same_answer(start: Start) -> None:
+    """The same bytes, from the row, and nothing is told again."""
+    replica, key = await start(), uuid4()
+    first = await settled(replica, asyncio.create_task(replica.refer(key=key)))
+    second = await replica.refer(key=key)
+    assert (201, first.content, first.headers["location"], 1) == (
+        second.status_code,
+        second.content,
+        second.headers["location"],
+        len(replica.publisher.told),
+    )
+
+
+async def test_the_same_body_in_another_spelling_is_the_same(start: Start) -> None:
+    """Order of members and white space are no difference; nor is the time of the retry."""
+    replica, key = await start(), uuid4()
+    first = await settled(replica, asyncio.create_task(replica.refer(key=key)))
+    respelt = json.dumps(dict(reversed(submission().items())), indent=2).encode()
+    assert first.content == (await replica.refer(respelt, key=str(key).upper())).content
+
+
+async def test_the_same_key_for_another_body_is_refused_and_nothing_told(start: Start) -> None:
+    """409, whether the first is settled or not."""
+    replica, key = await start(), uuid4()
+    await replica.refer(key=key, prefer="respond-async")
+    unsettled = await replica.refer(submission(presentation="stroke"), key=key)
+    [event] = replica.publisher.told
+    await replica.remember(confirmed(event.id, referral_id(event)))
+    after = await replica.refer(submission(presentation="stroke"), key=key)
+    assert ([409, 409], 1, 1) == (
+        [unsettled.status_code, after.status_code],
+        len(replica.publisher.told),
+        len(await replica.rows()),
+    )
+
+
+async def test_another_organisation_may_use_the_same_key(start: Start) -> None:
+    """A key is its organisation's own: two referrals."""
+    other = Desk(organisation="RX8", name="Other hub", telephone="01632 960008")
+    replica, key = await start(desks=[DESK, other]), uuid4()
+    one = await replica.refer(key=key, prefer="respond-async")
+    two = await replica.refer(key=key, prefer="respond-async", organisation="RX8")
+    assert ([202, 202], 2, 2) == (
+        [one.status_code, two.status_code],
+        len({one.headers["location"], two.headers["location"]}),
+        len({event.id for event in replica.publisher.told}),
+    )
+
+
+async def test_two_at_once_with_one_key_are_one_referral(start: Start) -> None:
+    """One row, one event id, one answer; the event may be told twice."""
+    replica, key = await start(), uuid4()
+    posting = [asyncio.create_task(replica.refer(key=key)) for _ in range(2)]
+    events = await replica.told(2)
+    outcome = confirmed(events[0].id, referral_id(events[0]))
+    replica.waiters.wake([outcome])
+    answers = await asyncio.gather(*posting)
+    assert (1, 1, [201, 201], 1) == (
+        len(await replica.rows()),
+        len({event.to_json() for event in events}),
+        [answer.status_code for answer in answers],
+        len({answer.content for answer in answers}),
+    )
+
+
+async def test_two_at_once_with_one_key_and_two_bodies_are_one_referral(start: Start) -> None:
+    """Also where both are inserted by one statement, the second is refused."""
+    replica, key = await start(), uuid4()
+    bodies = [submission(), submission(presentation="stroke")]
+    answers = await asyncio.gather(*(replica.refer(body, key=key, prefer="respond-async") for body in bodies))
+    assert ([202, 409], 1, 1) == (
+        sorted(answer.status_code for answer in answers),
+        len(await replica.rows()),
+        len(replica.publisher.told),
+    )
+
+
+async def test_after_a_restart_the_key_is_answered_from_the_row(start: Start) -> None:
+    """A new process on the same database knows what the old one answered."""
+    key = uuid4()
+    first = await settled(before := await start(), asyncio.create_task(before.refer(key=key)))
+    after = await start()
+    second = await after.refer(key=key)
+    assert (201, first.content, []) == (second.status_code, second.content, after.publisher.told)
+
+
+async def test_after_a_crash_before_telling_the_same_event_is_told(start: Start) -> None:
+    """What was stored is told by the retry, byte by byte, although its own event would be another."""
+    before, key = await start(), uuid4()
+    before.publisher.failure = Transient("away")
+    await before.refer(key=key)
+    after = await start()
+    answer = await settled(after, asyncio.create_task(after.refer(key=key, traceparent=TRACE)))
+    [row] = await before.rows()
+    assert (201, row["event"].encode(), []) == (
+        answer.status_code,
+        after.publisher.told[0].to_json(),
+        before.publisher.told,
+    )
+
+
+async def test_202_and_later_201_from_the_row(start: Start) -> None:
+    """Not settled in time: the sender is told where, asks again with the key, and gets the outcome."""
+    replica, key = await start(), uuid4()
+    pending = await replica.refer(key=key, prefer="wait=0")
+    [event] = replica.publisher.told
+    assert (202, "pending", event.subject, f"/referrals/{event.subject}") == (
+        pending.status_code,
+        pending.json()["outcome"],
+        pending.json()["referral_id"],
+        pending.headers["location"],
+    )
+    outcome = confirmed(event.id, referral_id(event))
+    await replica.remember(outcome)
+    later = await replica.refer(key=key)
+    assert (201, body_of(outcome)) == (later.status_code, later.content)
+
+
+async def test_a_wait_ends_when_its_time_is_over(start: Start) -> None:
+    """And frees its place."""
+    replica = await start(waiters=1)
+    answer = await replica.refer(prefer="wait=1")
+    with replica.waiters.waiting_for(uuid4()) as place:
+        assert (202, True) == (answer.status_code, place is not None)
+
+
+async def test_where_too_many_wait_the_next_is_told_to_ask_again(start: Start) -> None:
+    """Its submission is stored and told all the same."""
+    replica = await start(waiters=0)
+    answer = await replica.refer(prefer="wait=30")
+    assert (202, "pending", 1) == (answer.status_code, answer.json()["outcome"], len(replica.publisher.told))
+
+
+async def test_one_who_hangs_up_gives_up_the_place(start: Start) -> None:
+    """A crew that lost its connection is not waited for; its submission goes on."""
+    replica = await start(waiters=1, wait_seconds=30)
+    body, hung_up = json.dumps(submission()).encode(), asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        if not replica.publisher.told:
+            return {"type": "http.request", "body": body, "more_body": False}
+        hung_up.set()
+        return {"type": "http.disconnect"}
+
+    async def send(_message: Any) -> None:
+        """Nobody listens."""
+
+    headers = {"authorization": f"Bearer {replica.token('RX9')}", "idempotency-key": str(uuid4())}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/referrals",
+        "query_string": b"",
+        "headers": [
+            (name.encode(), said.encode()) for name, said in {**headers, "content-type": "application/json"}.items()
+        ],
+    }
+    async with asyncio.timeout(10):
+        await replica.app(scope, receive, send)
+    with replica.waiters.waiting_for(uuid4()) as place:
+        assert (True, True, 1) == (hung_up.is_set(), place is not None, len(replica.publisher.told))
+
+
+async def test_when_telling_fails_it_is_unknown(start: Start) -> None:
+    """Something may have reached the log: never 503, and the sender knows what to do."""
+    replica = await start()
+    replica.publisher.failure = Transient("away")
+    answer = await replica.refer()
+    [row] = await replica.rows()
+    assert (202, "unknown", str(row["referral_id"])) == (
+        answer.status_code,
+        answer.json()["outcome"],
+        answer.json()["referral_id"],
+    )
+    assert "same Idempotency-Key" in answer.json()["next_step"]
+
+
+async def test_when_telling_does_not_end_it_is_unknown(start: Start) -> None:
+    """A log that does not acknowledge in time is as one that failed."""
+
+    class Hanging(RecordingPublisher):
+        async def tell(self, events: Sequence[Event]) -> None:
+            await asyncio.Event().wait()
+
+    answer = await (await start(publisher=Hanging())).refer(prefer="wait=0")
+    assert (202, "unknown") == (answer.status_code, answer.json()["outcome"])
+
+
+async def test_when_the_database_is_away_nothing_is_told(start: Start) -> None:
+    """503, with when to try again: nothing reached the log."""
+    replica = await start()
+    await replica.database.stop()
+    answer = await replica.refer()
+    assert (503, "1", []) == (answer.status_code, answer.headers["retry-after"], replica.publisher.told)
+
+
+async def test_when_the_database_does_not_answer_nothing_is_told(start: Start) -> None:
+    """A stuck database is as one that is away."""
+    replica = await start(store_seconds=0.2)
+    async with replica.database.pool.acquire() as connection, connection.transaction():
+        await connection.execute("lock table attempts in access exclusive mode")
+        answer = await replica.refer()
+    assert (503, []) == (answer.status_code, replica.publisher.told)
+
+
+async def test_a_body_or_query_that_names_another_organisation_is_forbidden(start: Start) -> None:
+    """And nothing is stored or told."""
+    replica = await start()
+    body = await replica.refer(submission(referrer={"organisation": "RX8"}))
+    query = await replica.client.post(
+        "/referrals?organisation=RX8", headers={"authorization": f"Bearer {replica.token('RX9')}"}
+    )
+    assert ([403, 403], [], []) == ([body.status_code, query.status_code], replica.publisher.told, await replica.rows())
+
+
+async def test_a_faulty_body_is_answered_with_every_fault(start: Start) -> None:
+    """As problem details; nothing is stored, so the key is free for the mended body."""
+    replica, key = await start(), uuid4()
+    refused = await replica.refer(submission(presentation="?", accept=[]), key=key)
+    mended = await replica.refer(key=key, prefer="respond-async")
+    assert (422, "application/problem+json", {"/presentation", "/accept"}, 202) == (
+        refused.status_code,
+        refused.headers["content-type"],
+        {fault["pointer"] for fault in refused.json()["faults"]},
+        mended.status_code,
+    )
+
+
+def attempt(event: ReferralSubmitted, *, organisation: str = "RX9") -> NewAttempt:
+    """An attempt under a new key."""
+    return NewAttempt(organisation, uuid4(), b"d" * 32, event)
+
+
+async def some_event(replica: Replica) -> ReferralSubmitted:
+    """An event with an id of its own, as the gateway makes it."""
+    await replica.refer(prefer="respond-async")
+    event = replica.publisher.told[-1]
+    assert isinstance(event, ReferralSubmitted)
+    return ReferralSubmitted.first(event.data, id=uuid4(), source=event.source, subject=str(uuid4()), time=event.time)
+
+
+@pytest.mark.parametrize("bad", ["RX\x00", "RX\ud800"])
+async def test_one_attempt_that_cannot_be_stored_fails_alone(start: Start, bad: str) -> None:
+    """NUL or half a surrogate pair fails the whole statement; the others of its batch are stored singly."""
+    replica = await start()
+    events = [await some_event(replica) for _ in range(3)]
+    before = len(await replica.rows())
+    results = await asyncio.gather(
+        replica.attempts.put(attempt(events[0])),
+        replica.attempts.put(attempt(events[1], organisation=bad)),
+        replica.attempts.put(attempt(events[2])),
+        return_exceptions=True,
+    )
+    assert ([True, "failed", True], before + 2) == (
+        ["failed" if isinstance(result, Exception) else result for result in results],
+        len(await replica.rows()),
+    )
+
+
+async def test_an_outcome_without_an_attempt_is_ignored(start: Start) -> None:
+    """Others begin transactions too; those of ours in the same batch get their answers."""
+    replica = await start()
+    await replica.refer(prefer="respond-async")
+    [event] = replica.publisher.told
+    await replica.remember(confirmed(uuid4(), uuid4()), exhausted(event.id, referral_id(event)))
+    assert [body_of(exhausted(event.id, referral_id(event))).decode()] == [
+        row["answer"] for row in await replica.rows()
+    ]
+
+
+async def test_the_first_outcome_stands(start: Start) -> None:
+    """In one batch and over several: what was answered once is answered always."""
+    replica = await start()
+    await replica.refer(prefer="respond-async")
+    [event] = replica.publisher.told
+    first, second = exhausted(event.id, referral_id(event)), confirmed(event.id, referral_id(event))
+    await replica.remember(first, second)
+    await replica.remember(second)
+    assert [body_of(first).decode()] == [row["answer"] for row in await replica.rows()]
+
+
+async def test_many_at_once_are_one_row_each(start: Start) -> None:
+    """Batches lose and mix up nothing: each request is told its own referral."""
+    replica = await start()
+    answers = await asyncio.gather(*(replica.refer(prefer="respond-async") for _ in range(60)))
+    told = {event.subject for event in replica.publisher.told}
+    rows = await replica.rows()
+    assert (60, 60, told) == (
+        len(rows),
+        len({answer.json()["referral_id"] for answer in answers}),
+        {str(row["referral_id"]) for row in rows} & {answer.json()["referral_id"] for answer in answers},
+    )
