@@ -223,7 +223,9 @@ class Service:
     async def _keep_going(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
-                async for attempt in stamina.retry_context(on=is_transient_exception, attempts=None, wait_max=5.0):
+                async for attempt in stamina.retry_context(
+                    on=is_transient_exception, attempts=None, timeout=None, wait_max=5.0
+                ):
                     with attempt:
                         await work()
             except Exception as error:  # a bug: it stops the service, as in a step
