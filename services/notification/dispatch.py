@@ -71,13 +71,14 @@ class Dispatcher:
             ]
         )
         answers = {receipt.reference: receipt.refused for receipt in receipts}
-        accepted = [message for message in due if answers.get(message.id, "") is None]
-        refused = [(message.id, why) for message in due if (why := answers.get(message.id)) is not None]
+        answered = [message for message in due if message.id in answers]
+        accepted = [message for message in answered if answers[message.id] is None]
+        refused = [(message.id, why) for message in answered if (why := answers[message.id]) is not None]
         await self._messages.settle(connection, accepted, refused, self._clock())
         if refused:
             self._log.warning("refused", count=len(refused))
-        if len(accepted) + len(refused) < len(due):
-            raise NoReceipt(f"no receipt for {len(due) - len(accepted) - len(refused)} of {len(due)} messages")
+        if len(answered) < len(due):
+            raise NoReceipt(f"no receipt for {len(due) - len(answered)} of {len(due)} messages")
         return True
 
     async def _pause(self) -> None:

@@ -19,36 +19,27 @@ from services.notification.settings import NotificationSettings
 from services.notification.store import Messages
 
 _HERE = Path(__file__).parent
-
-
-def notification_database(settings: Settings) -> Database:
-    """The schema `notification`: messages, outbox, audit."""
-    return Database(settings, "notification", _HERE / "migrations", OUTBOX, AUDIT)
-
-
-def sandbox_database(settings: Settings) -> Database:
-    """The schema `sandbox`: the provider's side of the default adapter."""
-    return Database(settings, "sandbox", _HERE / "sandbox_migrations")
+MIGRATIONS = (_HERE / "migrations", OUTBOX, AUDIT)
+SANDBOX_MIGRATIONS = _HERE / "sandbox_migrations"
 
 
 def build(settings: Settings, environ: Mapping[str, str]) -> Service:
-    """Which topic goes to which handler, with what."""
+    """Notification: outcomes become messages, messages go to the provider, and what it took is told."""
     clock = partial(datetime.now, UTC)
-    database = notification_database(settings)
+    database = Database(settings, "notification", *MIGRATIONS)
     service = Service("notification", settings, database=database)
+    provider = Database(settings, "sandbox", SANDBOX_MIGRATIONS)
+    service.keeps(provider)
     outbox = Outbox(database, service.publisher)
     messages = Messages(database, outbox)
-    provider = sandbox_database(settings)
     dispatcher = Dispatcher(messages, Sandbox(provider, clock), clock, NotificationSettings.read(environ))
-    service.keeps(provider)
-
     service.reads(
         Topic.BOOKINGS,
         partial(tell, messages=messages, clock=clock, wake=dispatcher.wake),
         BookingConfirmed,
         BookingExhausted,
     )
-    service.runs("outbox", outbox.drain)
     service.runs("dispatch", dispatcher.work)
+    service.runs("outbox", outbox.drain)
     service.serves(routes(messages, database))
     return service

@@ -1,4 +1,4 @@
-"""What messages say. Each template is named `audience.occasion.version`; a released one is never changed.
+"""What messages say. Each template is named `audience.occasion.version`; other words are another version.
 
 An open channel (sms, email) may be read by anyone near the patient. Its templates carry a time, the reference and a
 telephone, and nothing else: not why, not how urgent, and no name of a service or organisation, for "hyper-acute stroke
