@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from contracts.envelope import effect_id
-from contracts.people import Desk, Referrer
+from contracts.people import Desk, PatientIdentity, Referrer
 from contracts.submissions import Mark, ReferralSubmitted, ReferralSubmittedData, Submission
 from contracts.topics import Topic
 from contracts.triage import ReferralTriaged
@@ -126,6 +126,8 @@ async def test_name_observations_and_narrative_stop_here() -> None:
     """What later steps do not need does not travel on."""
     await (heard := Triage()).told(record_of(submitted()))
     [event] = heard.publisher.told
+    assert isinstance(event, ReferralTriaged)
+    assert PatientIdentity is type(event.data.brief.patient)
     value = event.to_json()
     assert b"9000000009" in value
     for stopped in (b"Invented Person", b"kitchen floor", b'"systolic_mmhg":134', b'"temperature_celsius":36.6'):
