@@ -1,0 +1,250 @@
+"""The directory on a real PostgreSQL: loaded over HTTP, versioned, and told through the outbox."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from pathways_examples import NOON, service
+from recording import RecordingPublisher
+
+from contracts.directory import DeskListed, Service, ServiceListed
+from contracts.people import Desk
+from services.chassis.database import AUDIT, OUTBOX, Database
+from services.chassis.identity import Caller, Verifier, make_keys, sign
+from services.chassis.outbox import Outbox
+from services.chassis.service import Service as Hosted
+from services.chassis.settings import Settings
+from services.chassis.web import create_app
+from services.pathways.directory_file import Directory
+from services.pathways.http import routes
+from services.pathways.service import MIGRATIONS
+from services.pathways.store import Listings
+
+pytestmark = pytest.mark.backing
+
+EDITOR = Caller("ONW01", "editor-1", "directory-editor")
+DESK = Desk(organisation="ONW01", name="Clinical hub", telephone="01632 960000")
+
+
+@dataclass
+class Pathways:
+    """The directory's side of pathways, as far as this test needs it."""
+
+    database: Database
+    outbox: Outbox
+    publisher: RecordingPublisher
+    listings: Listings
+    client: httpx.AsyncClient
+    signing: Path
+
+    async def load(self, *services: Service, desks: tuple[Desk, ...] = (), **options: Any) -> dict[str, Any]:
+        """What the store answers."""
+        return (await self.listings.load(services, desks, by=EDITOR, **options)).model_dump()
+
+    async def told(self) -> list[Any]:
+        """Everything that was told, in order, once the outbox is empty."""
+        draining = asyncio.create_task(self.outbox.drain())
+        try:
+            async with asyncio.timeout(10):
+                while await self.database.pool.fetchval("select count(*) from outbox where told_at is null"):
+                    await asyncio.sleep(0.01)
+        finally:
+            draining.cancel()
+            await asyncio.gather(draining, return_exceptions=True)
+        return self.publisher.told
+
+    async def listed(self) -> list[tuple[str, int, bool]]:
+        """Id, version and whether it is active, of each service that was told, in order."""
+        told = [event.data for event in await self.told() if isinstance(event, ServiceListed)]
+        return [(data.service.service_id, data.version, data.service.active) for data in told]
+
+    async def post(self, body: bytes, *, role: str = EDITOR.role, **query: str) -> httpx.Response:
+        """Post a document."""
+        return await self.client.post("/services/import", content=body, params=query, headers=self.token(role))
+
+    def token(self, role: str) -> dict[str, str]:
+        """The header of a caller of this role."""
+        token = sign(self.signing, organisation="ONW01", practitioner="editor-1", role=role, now=datetime.now(UTC))
+        return {"authorization": f"Bearer {token}"}
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A signing key and its public keys."""
+    return make_keys(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture
+async def pathways(database: str, keys: tuple[Path, Path]) -> AsyncIterator[Pathways]:
+    """The directory on this test's database."""
+    signing, public = keys
+    settings = Settings(kafka_bootstrap_servers="127.0.0.1:1", database_url=database, keys_file=public)
+    store = Database(settings, "pathways", MIGRATIONS, OUTBOX, AUDIT)
+    store.migrate()
+    await store.start()
+    publisher = RecordingPublisher()
+    outbox = Outbox(store, publisher)  # type: ignore[arg-type]
+    listings = Listings(store, outbox, clock=lambda: NOON, new_id=uuid4)
+    hosted = Hosted("pathways", settings, database=store)
+    hosted.serves(routes(listings))
+    app = create_app([hosted], Verifier.from_file(public))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://pathways") as client:
+        yield Pathways(store, outbox, publisher, listings, client, signing)
+    await store.stop()
+
+
+def document(*services: Service, desks: tuple[Desk, ...] = ()) -> bytes:
+    """A document as the command line sends it."""
+    return Directory(services=services, desks=desks).model_dump_json().encode()
+
+
+async def test_a_load_tells_each_entry_once(pathways: Pathways) -> None:
+    """Services and desks, version 1, each under its own key; services before desks."""
+    answer = await pathways.load(service("S1"), service("S2"), desks=(DESK,))
+    assert {
+        "services": {"added": 2, "changed": 0, "unchanged": 0, "delisted": 0},
+        "desks": {"added": 1, "changed": 0, "unchanged": 0, "delisted": 0},
+    } == answer
+    told = await pathways.told()
+    assert [("S1", ServiceListed), ("S2", ServiceListed), ("ONW01", DeskListed)] == [
+        (event.partitionkey, type(event)) for event in told
+    ]
+    assert [service("S1"), service("S2")] == [event.data.service for event in told[:2]]
+    assert (DESK, 1, NOON) == (told[2].data.desk, told[2].data.version, told[2].time)
+
+
+async def test_what_stands_as_it_was_is_not_told_again(pathways: Pathways) -> None:
+    """Only a changed entry is told, under its next version."""
+    await pathways.load(service("S1"), service("S2"), desks=(DESK,))
+    changed = DESK.model_copy(update={"telephone": "01632 960001"})
+    answer = await pathways.load(service("S1"), service("S2", name="Another"), service("S3"), desks=(changed,))
+    assert {"added": 1, "changed": 1, "unchanged": 1, "delisted": 0} == answer["services"]
+    assert {"added": 0, "changed": 1, "unchanged": 0, "delisted": 0} == answer["desks"]
+    assert [("S2", 2, True), ("S3", 1, True)] == (await pathways.listed())[2:]
+
+
+async def test_nothing_is_delisted_unasked(pathways: Pathways) -> None:
+    """A load of a part leaves the rest as it stands."""
+    await pathways.load(service("S1"), service("S2"))
+    assert {"added": 0, "changed": 0, "unchanged": 1, "delisted": 0} == (await pathways.load(service("S2")))["services"]
+    assert [("S1", 1, True), ("S2", 1, True)] == await pathways.listed()
+
+
+async def test_what_a_load_lacks_is_delisted_when_asked(pathways: Pathways) -> None:
+    """Under its next version, once; and a later load lists it again."""
+    await pathways.load(service("S1"), service("S2"))
+    first = await pathways.load(service("S2", name="Another"), delist_missing=True)
+    second = await pathways.load(service("S2", name="Another"), delist_missing=True)
+    assert {"added": 0, "changed": 1, "unchanged": 0, "delisted": 1} == first["services"]
+    assert {"added": 0, "changed": 0, "unchanged": 1, "delisted": 0} == second["services"]
+    await pathways.load(service("S1"))
+    assert {("S2", 2, True), ("S1", 2, False), ("S1", 3, True)} == set((await pathways.listed())[2:])
+
+
+async def test_loads_at_once_give_each_version_once(pathways: Pathways) -> None:
+    """Eight loads of the same services, some delisting, end without a deadlock; versions have no gap and no double."""
+    await asyncio.gather(
+        *(
+            pathways.load(
+                *(service(f"S{number}", name=f"load {load}") for number in range(load % 3, 20)),
+                delist_missing=load % 2 == 0,
+            )
+            for load in range(8)
+        )
+    )
+    versions: dict[str, list[int]] = {}
+    for service_id, version, _ in await pathways.listed():
+        versions.setdefault(service_id, []).append(version)
+    assert 20 == len(versions)
+    assert all(list(range(1, len(told) + 1)) == told for told in versions.values())
+    for service_id, told in versions.items():
+        entry = await pathways.listings.service(service_id)
+        assert entry is not None
+        assert told[-1] == entry.version
+
+
+async def test_nothing_is_kept_that_cannot_be_told(pathways: Pathways, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables and outbox are one transaction: a failure between them leaves neither."""
+
+    async def fail(*_: Any) -> None:
+        raise ConnectionResetError
+
+    monkeypatch.setattr(pathways.outbox, "put", fail)
+    with pytest.raises(ConnectionResetError):
+        await pathways.load(service("S1"), desks=(DESK,))
+    assert await pathways.listings.service("S1") is None
+
+
+async def test_a_document_is_loaded_over_http(pathways: Pathways) -> None:
+    """The answer counts what was new, changed, the same and delisted, and the caller is in the audit."""
+    await pathways.post(document(service("S1"), desks=(DESK,)))
+    answer = await pathways.post(document(service("S2"), desks=(DESK,)), delist_missing="true")
+    assert (
+        200,
+        {
+            "services": {"added": 1, "changed": 0, "unchanged": 0, "delisted": 1},
+            "desks": {"added": 0, "changed": 0, "unchanged": 1, "delisted": 0},
+        },
+    ) == (answer.status_code, answer.json())
+    rows = await pathways.database.pool.fetch("select practitioner, action, ids from audit order by position")
+    assert [("editor-1", "directory loaded", {"S1", "ONW01"}), ("editor-1", "directory loaded", {"S1", "S2"})] == [
+        (row["practitioner"], row["action"], set(row["ids"])) for row in rows
+    ]
+
+
+async def test_a_faulty_document_is_refused_whole(pathways: Pathways) -> None:
+    """Every faulty entry is named by its pointer, and the good ones are not kept either."""
+    body = document(service("S1"), service("S2"), desks=(DESK,))
+    answer = await pathways.post(body.replace(b'"S2"', b'"S 2"').replace(b"01632 960000", b"the hub"))
+    assert (422, "application/problem+json") == (answer.status_code, answer.headers["content-type"])
+    faults = {fault["pointer"]: fault["message"] for fault in answer.json()["faults"]}
+    assert {"/services/1/service_id", "/desks/0/telephone"} == set(faults)
+    assert faults["/services/1/service_id"].startswith("service S 2: ")
+    assert (None, []) == (await pathways.listings.service("S1"), await pathways.told())
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b'{"services": [{}]}'])
+async def test_what_is_no_directory_is_refused(pathways: Pathways, body: bytes) -> None:
+    """Whatever else is sent is a 422 that says what is wrong."""
+    answer = await pathways.post(body)
+    assert 422 == answer.status_code
+    assert answer.json()["faults"]
+
+
+async def test_only_an_editor_may_load(pathways: Pathways) -> None:
+    """Another role gets 403, nobody 401, and nothing is kept."""
+    body = document(service("S1"))
+    refused = await pathways.post(body, role="paramedic")
+    unknown = await pathways.client.post("/services/import", content=body)
+    assert (403, 401) == (refused.status_code, unknown.status_code)
+    assert await pathways.listings.service("S1") is None
+
+
+async def test_an_entry_is_read(pathways: Pathways) -> None:
+    """Anyone with a token reads an entry and its version, delisted ones too."""
+    await pathways.load(service("S1"))
+    await pathways.load(service("S1", active=False))
+    answer = await pathways.client.get("/services/S1", headers=pathways.token("paramedic"))
+    expected = {"version": 2, "service": service("S1", active=False).model_dump(mode="json")}
+    assert (200, expected) == (answer.status_code, answer.json())
+
+
+async def test_an_entry_that_is_not_there(pathways: Pathways) -> None:
+    """404 with a token, 401 without."""
+    known = await pathways.client.get("/services/NOBODY", headers=pathways.token("paramedic"))
+    unknown = await pathways.client.get("/services/NOBODY")
+    assert (404, 401) == (known.status_code, unknown.status_code)
+
+
+async def test_the_document_is_described(pathways: Pathways) -> None:
+    """The OpenAPI document resolves: the schema of a service is among its components."""
+    described = (await pathways.client.get("/openapi.json")).json()
+    body = described["paths"]["/services/import"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert "#/components/schemas/Service" == body["properties"]["services"]["items"]["$ref"]
+    assert "service_id" in described["components"]["schemas"]["Service"]["properties"]
