@@ -40,6 +40,9 @@ SETTINGS = {
     "transaction.state.log.num.partitions": "8",
     # Do not wait for more members before the first assignment.
     "group.initial.rebalance.delay.ms": "0",
+    # A broker that was killed may come back this soon (milliseconds); 9 s unless said otherwise.
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
     # 128 MB unless said otherwise: a quarter of this broker's memory, for compacting topics of a few thousand keys.
     "log.cleaner.dedupe.buffer.size": "16777216",
 }
@@ -59,7 +62,7 @@ _JVM = (
 
 # Below the ports that systems give to outgoing connections: a client that keeps trying to reach a broker that is down
 # would otherwise be given the broker's own port one day, connect to itself, and keep the broker from coming back.
-_PORTS = range(19092, 29092)
+PORTS = range(19092, 29092)
 
 _ATTEMPTS = 3
 _START_PATIENCE = 60.0  # seconds; 2 on an idle machine
@@ -151,9 +154,9 @@ def _java_command(java: Path, class_path: str) -> list[str]:
 def _choose_ports(home: Path, say: Callable[[str], None]) -> tuple[int, int]:
     previous = _remembered(home)
     # Each folder starts its search elsewhere, so that two first starts at once seldom want the same port.
-    first = _PORTS.start + zlib.crc32(bytes(home)) % (len(_PORTS) // 2)
-    port = free_port(previous.port if previous else first, _PORTS)
-    controller_port = free_port(previous.controller_port if previous else port + 1, _PORTS, but=port)
+    first = PORTS.start + zlib.crc32(bytes(home)) % (len(PORTS) // 2)
+    port = free_port(previous.port if previous else first, PORTS)
+    controller_port = free_port(previous.controller_port if previous else port + 1, PORTS, but=port)
     if previous and port != previous.port:
         say(f"Port {previous.port}, which {NAME} had before, is taken; it will answer on {port}")
     return port, controller_port

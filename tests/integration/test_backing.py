@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import ModuleType
 
 import asyncpg
 import psutil
@@ -28,6 +29,13 @@ pytestmark = pytest.mark.backing
 
 EMBEDDED = Settings()
 
+START = """
+import sys; from pathlib import Path
+from services.backing import instance; from services.backing.settings import Settings
+backing = instance.start(Path(sys.argv[1]), say=lambda _: None, settings=Settings())
+print(backing.kafka_pid, backing.postgres_pid)
+"""
+
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
@@ -41,6 +49,20 @@ def folder() -> Iterator[Path]:
 def said() -> list[str]:
     """What was said while the test ran: pass `said.append` as `say`."""
     return []
+
+
+@pytest.fixture
+def postgres_only(backing: instance.Backing) -> Settings:
+    """Settings that give a Kafka, so that only PostgreSQL, which starts faster, is embedded."""
+    return Settings(kafka_bootstrap_servers=backing.kafka_bootstrap_servers)
+
+
+def start_alone(server: ModuleType, folder: Path, said: list[str]) -> None:
+    """Start one of the two servers in its part of the folder."""
+    if server is kafka:
+        kafka.start(folder / "kafka", cache=EMBEDDED.cache, say=said.append)
+    else:
+        postgres.start(folder / "postgres", say=said.append)
 
 
 def pids(backing: instance.Backing) -> set[int]:
@@ -134,16 +156,10 @@ def test_a_second_start_reuses_what_runs(folder: Path, said: list[str]) -> None:
 
 def test_the_servers_outlive_who_started_them(folder: Path, said: list[str]) -> None:
     """A process starts the servers and ends; they go on, and another process finds and stops them."""
-    code = """
-import sys; from pathlib import Path
-from services.backing import instance; from services.backing.settings import Settings
-backing = instance.start(Path(sys.argv[1]), say=print, settings=Settings())
-print(backing.kafka_pid, backing.postgres_pid)
-"""
-    starter = run(code, folder)
+    starter = run(START, folder)
     output, errors = starter.communicate(timeout=120)
     assert 0 == starter.returncode, errors
-    started = {int(pid) for pid in output.splitlines()[-1].split()}
+    started = {int(pid) for pid in output.split()}
     now = instance.start(folder, say=said.append, settings=EMBEDDED)
     assert started == pids(now)
     instance.stop(folder)
@@ -198,7 +214,7 @@ def test_a_recycled_pid_is_not_stopped(folder: Path, said: list[str]) -> None:
         stranger.communicate()
 
 
-def test_a_lock_whose_owner_died_does_not_hold(folder: Path, said: list[str]) -> None:
+def test_a_lock_whose_owner_died_does_not_hold(folder: Path, said: list[str], postgres_only: Settings) -> None:
     """A process killed while it held the folder is named, and the next start goes on from there."""
     code = """
 import sys, time; from pathlib import Path
@@ -212,19 +228,19 @@ with instance._alone(Path(sys.argv[1]), print):
     assert "held\n" == holder.stdout.readline()
     holder.kill()
     holder.communicate()
-    instance.start(folder, say=said.append, settings=EMBEDDED)
+    instance.start(folder, say=said.append, settings=postgres_only)
     assert any(f"Process {holder.pid} ended while" in line for line in said)
 
 
 def test_a_remembered_port_that_is_taken_is_changed(folder: Path, said: list[str]) -> None:
     """If somebody else listens on Kafka's port at the next start, another port is chosen and that is said."""
-    first = instance.start(folder, say=said.append, settings=EMBEDDED)
-    instance.stop(folder)
-    port = int(first.kafka_bootstrap_servers.rpartition(":")[2])
-    with socket.create_server(("127.0.0.1", port)):
-        second = instance.start(folder, say=said.append, settings=EMBEDDED)
-    assert first.kafka_bootstrap_servers != second.kafka_bootstrap_servers
-    assert any(f"Port {port}, which Apache Kafka had before, is taken" in line for line in said)
+    home = folder / "kafka"
+    first = kafka.start(home, cache=EMBEDDED.cache, say=said.append)
+    kafka.stop(home)
+    with socket.create_server(("127.0.0.1", first.port)):
+        second = kafka.start(home, cache=EMBEDDED.cache, say=said.append)
+    assert first.port != second.port
+    assert any(f"Port {first.port}, which Apache Kafka had before, is taken" in line for line in said)
 
 
 def test_a_port_taken_after_its_choice_is_chosen_again(
@@ -240,26 +256,21 @@ def test_a_port_taken_after_its_choice_is_chosen_again(
     assert any("taken before it could listen" in line for line in said)
 
 
-@pytest.mark.parametrize("server", ["kafka", "postgres"])
-def test_a_half_written_data_folder_is_moved_aside(folder: Path, said: list[str], server: str) -> None:
+@pytest.mark.parametrize("server", [kafka, postgres])
+def test_a_half_written_data_folder_is_moved_aside(folder: Path, said: list[str], server: ModuleType) -> None:
     """Data without its last mark is kept under another name, never used and never deleted, and that is said."""
-    data = folder / server / "data"
+    data = folder / server.__name__.rpartition(".")[2] / "data"
     data.mkdir(parents=True)
     (data / "meta.properties").write_text("half of a li")
-    instance.start(folder, say=said.append, settings=EMBEDDED)
-    aside = folder / server / "data.incomplete-1"
+    start_alone(server, folder, said)
+    aside = data.with_name("data.incomplete-1")
     assert "half of a li" == (aside / "meta.properties").read_text()
     assert any(f"half-written by a start that did not finish; it is now {aside}" in line for line in said)
 
 
 def test_a_start_killed_while_it_lays_out_data_is_recovered(folder: Path, said: list[str]) -> None:
     """kill -9 of a first start, as soon as there is any data, leaves nothing that stops the next start."""
-    code = """
-import sys; from pathlib import Path
-from services.backing import instance; from services.backing.settings import Settings
-instance.start(Path(sys.argv[1]), say=print, settings=Settings())
-"""
-    starter = run(code, folder)
+    starter = run(START, folder)
     wait_until(lambda: (folder / "postgres" / "data" / "PG_VERSION").exists())
     starter.kill()
     starter.communicate()
@@ -299,38 +310,33 @@ def test_two_instances_run_at_once(folder: Path, said: list[str]) -> None:
 
 def test_two_starts_of_one_folder_give_one_instance(folder: Path, said: list[str]) -> None:
     """Of two processes that start the same folder, one waits, and both get the same servers."""
-    code = """
-import sys; from pathlib import Path
-from services.backing import instance; from services.backing.settings import Settings
-print(instance.start(Path(sys.argv[1]), say=lambda _: None, settings=Settings()))
-"""
-    starters = [run(code, folder), run(code, folder)]
-    outputs = [starter.communicate(timeout=120) for starter in starters]
-    assert [0, 0] == [starter.returncode for starter in starters], outputs
-    assert outputs[0][0] == outputs[1][0]
-    assert outputs[0][0].startswith("Backing(")
+    starters = [run(START, folder), run(START, folder)]
+    (first, first_errors), (second, second_errors) = [starter.communicate(timeout=120) for starter in starters]
+    assert [0, 0] == [starter.returncode for starter in starters], first_errors + second_errors
+    assert 2 == len(set(first.split()))
+    assert first == second
 
 
 def test_who_waits_is_told_for_whom(folder: Path, said: list[str]) -> None:
     """A start that finds the folder held names the process that holds it."""
-    with instance._alone(folder, said.append), ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(instance.stop, folder, say=said.append)
-        wait_until(lambda: said)
-        assert [f"Process {os.getpid()} is starting or stopping the servers in {folder}; waiting for it"] == said
-        assert not waiting.done()
-        # Leaving the block frees the folder before the pool waits for its thread.
-        pool.shutdown(wait=False)
-    waiting.result(timeout=30)
+    with ThreadPoolExecutor(1) as pool:
+        with instance._alone(folder, said.append):
+            waiting = pool.submit(instance.stop, folder, say=said.append)
+            wait_until(lambda: said)
+            assert not waiting.done()
+        waiting.result(timeout=30)
+    assert [f"Process {os.getpid()} is starting or stopping the servers in {folder}; waiting for it"] == said
 
 
-def test_purge_removes_the_data(folder: Path, said: list[str]) -> None:
-    """Stopping with `purge` leaves no data, and a later start begins empty."""
-    started = instance.start(folder, say=said.append, settings=EMBEDDED)
+def test_purge_removes_the_data(folder: Path, said: list[str], postgres_only: Settings) -> None:
+    """Stopping with `purge` leaves no data of either server, and a later start begins empty."""
+    started = instance.start(folder, say=said.append, settings=postgres_only)
     with psycopg.connect(started.database_url, autocommit=True) as connection:
         connection.execute("create table kept (fact text)")
+    (folder / "kafka" / "data").mkdir(parents=True)
     instance.stop(folder, purge=True)
     assert {"lock"} == {entry.name for entry in folder.iterdir()}
-    again = instance.start(folder, say=said.append, settings=EMBEDDED)
+    again = instance.start(folder, say=said.append, settings=postgres_only)
     with psycopg.connect(again.database_url) as connection:
         assert (None,) == connection.execute("select to_regclass('kept')").fetchone()
 
@@ -360,16 +366,29 @@ def test_a_pid_file_of_a_stranger_is_removed(folder: Path, said: list[str]) -> N
     assert any(f"{pid_file} names process {os.getpid()}, which is not PostgreSQL" in line for line in said)
 
 
-@pytest.mark.parametrize("module", [kafka, postgres])
-def test_a_server_that_cannot_start_says_why(folder: Path, said: list[str], module: object) -> None:
-    """A start that fails shows the end of the server's log, and leaves neither server running."""
-    instance.start(folder, say=said.append, settings=EMBEDDED)
+@pytest.mark.parametrize(
+    ("server", "spoilt", "reason"),
+    [(kafka, "kafka/data/meta.properties", "version"), (postgres, "postgres/data/global/pg_control", "pg_control")],
+)
+def test_a_server_that_cannot_start_says_why(
+    folder: Path, said: list[str], server: ModuleType, spoilt: str, reason: str
+) -> None:
+    """A server that gives up while it starts is reported with the end of its log, and is not left behind."""
+    start_alone(server, folder, said)
     instance.stop(folder)
-    spoilt = folder / "kafka/data/meta.properties" if module is kafka else folder / "postgres/data/global/pg_control"
-    spoilt.write_text("version=none\n")
-    with pytest.raises(ServerDied) as died:
+    (folder / spoilt).write_text("version=none\n")
+    with pytest.raises(ServerDied, match=reason):
+        start_alone(server, folder, said)
+    assert instance.Status(kafka=None, postgres=None) == instance.status(folder)
+
+
+def test_a_start_that_fails_stops_what_it_started(folder: Path, said: list[str]) -> None:
+    """If Kafka cannot start, the PostgreSQL that was started with it does not stay either."""
+    (folder / "kafka" / "data").mkdir(parents=True)
+    (folder / "kafka" / "data-is-whole").touch()
+    with pytest.raises(ServerDied):
         instance.start(folder, say=said.append, settings=EMBEDDED)
-    assert ("version" if module is kafka else "control file") in str(died.value)
+    assert (folder / "postgres" / "data-is-whole").exists()
     assert instance.Status(kafka=None, postgres=None) == instance.status(folder)
 
 
@@ -417,13 +436,10 @@ def test_given_servers_are_used_and_nothing_is_started(
     assert not folder.exists()
 
 
-def test_one_server_can_be_given_and_the_other_embedded(
-    backing: instance.Backing, folder: Path, said: list[str]
-) -> None:
+def test_one_server_can_be_given_and_the_other_embedded(folder: Path, said: list[str], postgres_only: Settings) -> None:
     """With only Kafka's address given, only PostgreSQL is started."""
-    given = Settings(kafka_bootstrap_servers=backing.kafka_bootstrap_servers)
-    started = instance.start(folder, say=said.append, settings=given)
-    assert backing.kafka_bootstrap_servers == started.kafka_bootstrap_servers
+    started = instance.start(folder, say=said.append, settings=postgres_only)
+    assert postgres_only.kafka_bootstrap_servers == started.kafka_bootstrap_servers
     assert started.kafka_pid is None
     assert started.postgres_pid is not None
     assert instance.status(folder).kafka is None
@@ -447,12 +463,7 @@ def test_a_given_server_that_does_not_answer_is_named(
 
 def test_an_interrupted_start_leaves_nothing_running(folder: Path, said: list[str]) -> None:
     """Ctrl-C during a start stops what it had started."""
-    code = """
-import sys; from pathlib import Path
-from services.backing import instance; from services.backing.settings import Settings
-instance.start(Path(sys.argv[1]), say=print, settings=Settings())
-"""
-    starter = run(code, folder)
+    starter = run(START, folder)
     wait_until(lambda: instance.status(folder).kafka is not None)
     starter.send_signal(signal.SIGINT)
     starter.communicate(timeout=60)
