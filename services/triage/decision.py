@@ -131,6 +131,8 @@ def marks_on(submission: Submission, found: Found, news2: News2 | None, pack: Ru
                 text=f"NEWS2 is a lower bound. Not measured: {', '.join(PARAMETERS[name] for name in news2.missing)}.",
             )
         )
+    if found.cardiac_arrest == "yes":
+        return marks  # no pulse and no breath are what is expected then
     for name, least, most in pack.plausible_ranges:
         value = getattr(submission.observations, name)
         if value is not None and not least <= value <= most:

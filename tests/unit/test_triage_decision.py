@@ -329,6 +329,12 @@ def test_an_ordinary_submission_has_no_marks() -> None:
     assert [] == codes(decided("fall"))
 
 
+def test_no_pulse_is_expected_in_cardiac_arrest() -> None:
+    """Neither a pulse nor a respiration of 0 is marked then."""
+    stopped = {"pulse_per_min": 0, "respiration_per_min": 0, "consciousness": "unresponsive"}
+    assert [] == codes(decided("cardiac-arrest", findings=Findings(cardiac_arrest=True), observations=stopped))
+
+
 @pytest.mark.parametrize("one", ACUITIES)
 @pytest.mark.parametrize("other", ACUITIES)
 def test_the_more_urgent_acuity(one: Acuity, other: Acuity) -> None:
