@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
+from uuid import UUID
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
@@ -32,6 +33,7 @@ HANDLER_SECONDS = 60.0
 REVOCATION_SECONDS = 4.0
 """How long a rebalance waits for the batch under way: below the session time-out, which bounds the rebalance."""
 
+POLL_MS = 500
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
 
@@ -107,9 +109,10 @@ class Step(ConsumerRebalanceListener):
     async def run(self, records: Sequence[Record], handle: Handler | None = None) -> None:
         """Process a batch: all of it is told or buried when this returns. Raises Transient; else it is a bug."""
         events, dead = self._decode(records)
-        by_id = {event.id: (record, event) for record, event in reversed(events)}
-        waiting = [pair for pair in events if by_id[pair[1].id] is pair] if len(by_id) < len(events) else events
-        told = await self._decide(waiting, dead, handle or self._handler)
+        first_of_each: dict[UUID, tuple[Record, Event]] = {}
+        for record, event in events:
+            first_of_each.setdefault(event.id, (record, event))
+        told = await self._decide(list(first_of_each.values()), dead, handle or self._handler)
         if len({event.id for event in told}) < len(told):
             raise EffectsShareId(f"{self.reader} told two effects of {self.topic} under one id")
         if dead:
@@ -159,6 +162,8 @@ class Step(ConsumerRebalanceListener):
         records = [Record.of(one) for one in raw]
         began = time.monotonic()
         async with self._running:
+            if self._halted:
+                return
             try:
                 await self.run(records, handle)
             except Exception as error:
@@ -177,14 +182,13 @@ class Step(ConsumerRebalanceListener):
             for record in records:
                 self.processed[TopicPartition(record.topic, record.partition)] = record.offset + 1
             STEP_SECONDS.labels(self.reader, self.topic).observe(time.monotonic() - began)
-            if self.draining:
-                await self.commit()
 
     def _put_off(self, records: Sequence[Record]) -> None:
         for record in records:
             partition = TopicPartition(record.topic, record.partition)
             self._retry_from[partition] = min(record.offset, self._retry_from.get(partition, record.offset))
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._failures) * random.uniform(0.5, 1.0)  # noqa: S311 a jitter
+        doublings = min(self._failures, 10)  # a long outage must not overflow a float
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**doublings) * random.uniform(0.5, 1.0)  # noqa: S311 a jitter
         self._resume_at = time.monotonic() + pause
         self._failures += 1
 
@@ -195,29 +199,33 @@ class Step(ConsumerRebalanceListener):
         it is time to begin again at the first record that was not processed.
         """
         self.last_alive = time.monotonic()
-        if self._breaker.tripped.is_set():
+        wait_ms = POLL_MS
+        if self._halted:
             consumer.pause(*consumer.assignment())
-            await consumer.getmany(timeout_ms=500)
-            return ()
-        if self._retry_from:
-            return await self._wait_and_rewind(consumer)
-        batches = await consumer.getmany(timeout_ms=500, max_records=max_records)
+        elif self._retry_from:
+            left = self._resume_at - time.monotonic()
+            if left > 0:
+                consumer.pause(*consumer.assignment())
+                wait_ms = min(POLL_MS, int(left * 1000) + 1)
+            else:
+                self._rewind(consumer)
+        # While paused, this returns what a rebalance brought meanwhile: it is read once, so it must be processed.
+        batches = await consumer.getmany(timeout_ms=wait_ms, max_records=max_records)
         self.last_alive = time.monotonic()
         return tuple(record for records in batches.values() for record in records)
 
-    async def _wait_and_rewind(self, consumer: Any) -> tuple[Any, ...]:
-        left = self._resume_at - time.monotonic()
+    @property
+    def _halted(self) -> bool:
+        """No batch is begun any more: the next member of the group gets what is left."""
+        return self.draining or self._breaker.tripped.is_set()
+
+    def _rewind(self, consumer: Any) -> None:
         assigned = consumer.assignment()
-        if left > 0:
-            consumer.pause(*assigned)
-            await consumer.getmany(timeout_ms=min(500, int(left * 1000) + 1))
-            return ()
         for partition, offset in self._retry_from.items():
             if partition in assigned:
                 consumer.seek(partition, offset)
         self._retry_from.clear()
-        consumer.resume(*(consumer.paused() & assigned))
-        return ()
+        consumer.resume(*consumer.paused())
 
     async def commit(self) -> None:
         """Commit what was processed of the partitions that are still ours."""
@@ -253,6 +261,8 @@ class Step(ConsumerRebalanceListener):
         """Pauses vanish at a rebalance, and offsets are the group's again: what was put off is read anew."""
         self._joined = True
         self._retry_from.clear()
+        self._failures = 0
+        self.processed.clear()
         self.last_alive = time.monotonic()
 
 
