@@ -10,7 +10,7 @@ import typer
 from services.cli import local
 from services.cli.speaking import Refused
 
-TRUST = "ONWAMB"
+TRUST = "ONW01"
 """The ambulance trust of the shipped directory, for which a device speaks by default."""
 
 Url = Annotated[str, typer.Option(envvar="ONWARD_URL", help="Where the routes are; of the local system if not given.")]

@@ -1,0 +1,66 @@
+"""`make bench`: the burst and the single transaction, into build/bench/pipeline.json; fails when a run does not add up."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from statistics import median
+
+import uvloop
+
+from loadtests import pipeline, system, transaction
+from services.cli.local import LocalSystem
+
+RESULT = Path("build") / "bench" / "pipeline.json"
+SUBMISSIONS = 20_000
+WARM_SUBMISSIONS = 1_000
+BURSTS = 3
+
+
+async def measure(under_load: LocalSystem) -> dict[str, float | int | list[float]]:
+    """The figures, flat; spreads beside them."""
+    await pipeline.burst(under_load, WARM_SUBMISSIONS, seed=1)
+    latencies = await transaction.in_turns(under_load)
+    bursts = []
+    for number in range(BURSTS):
+        bursts.append(await pipeline.burst(under_load, SUBMISSIONS, seed=100 + number))
+        print(f"burst {number + 1}: {bursts[-1].per_second:.0f}/s, {bursts[-1]}")
+    echo_p50 = transaction.overall(latencies.echo, 0.5)
+    transaction_p50 = transaction.overall(latencies.transaction, 0.5)
+    return {
+        "referrals_per_second": round(median(one.per_second for one in bursts), 1),
+        "referrals_per_second_of_each_burst": [round(one.per_second, 1) for one in bursts],
+        "transaction_p50_ms": round(transaction_p50, 2),
+        "transaction_p99_ms": round(transaction.overall(latencies.transaction, 0.99), 2),
+        "echo_p50_ms": round(echo_p50, 2),
+        "echo_p99_ms": round(transaction.overall(latencies.echo, 0.99), 2),
+        "transaction_ratio_p50": round(transaction_p50 / echo_p50, 2),
+        "transaction_p50_ms_of_each_round": [round(transaction.overall([r], 0.5), 2) for r in latencies.transaction],
+        "echo_p50_ms_of_each_round": [round(transaction.overall([r], 0.5), 2) for r in latencies.echo],
+        "submitted": sum(one.submitted for one in bursts),
+        "outcomes": sum(one.outcomes for one in bursts),
+        "placed": sum(one.placed for one in bursts),
+        "messages": sum(one.messages for one in bursts),
+        "lost": sum(one.lost for one in bursts),
+        "doubled": sum(one.doubled for one in bursts),
+    }
+
+
+def main() -> None:
+    """Run, write the result, and fail when something was lost or doubled."""
+    busy_before = os.getloadavg()[0]
+    under_load = system.start()
+    try:
+        figures = uvloop.run(measure(under_load))
+    finally:
+        system.stop()
+    figures["load_average_before"] = round(busy_before, 2)
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    RESULT.write_text(json.dumps(figures, indent=1) + "\n")
+    print(RESULT.read_text())
+    if figures["lost"] or figures["doubled"]:
+        sys.exit("the run does not add up: it counts for nothing")
+
+
+if __name__ == "__main__":
+    main()

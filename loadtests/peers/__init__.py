@@ -1,0 +1,1 @@
+"""What Onward is measured against."""
