@@ -87,7 +87,7 @@ class System:
         )
 
     def wait_until_ready(self, *, except_for: str = "\0") -> None:
-        """Return once every process is ready; `except_for` begins a reason that does not count. Fails with the reasons."""
+        """Return once every process is ready; `except_for` begins a reason that does not count."""
         deadline = time.monotonic() + READY_SECONDS
         for name, process in self._processes.items():
             while reasons := [one for one in self._reasons(name) if not one.startswith(except_for)]:

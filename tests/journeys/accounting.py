@@ -27,7 +27,8 @@ CHECKS = {
     "a referral has more than one placement": """
         select referral_id from booking.placements group by referral_id having count(*) > 1""",
     "a placement has more than one active booking": """
-        select placement_id from booking.bookings where released_at is null group by placement_id having count(*) > 1""",
+        select placement_id from booking.bookings where released_at is null
+        group by placement_id having count(*) > 1""",
     "a slot holds another number of patients than it has bookings, or more than its capacity": """
         select s.service_id, s.starts_at from booking.slots s
         left join booking.bookings b
