@@ -1,9 +1,11 @@
 """Failures are decided here, in one place: what is retried, what is buried, and what stops the service."""
 
+import traceback
+from pathlib import Path
 from uuid import UUID
 
 import asyncpg
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
 
 class Transient(Exception):
@@ -42,8 +44,19 @@ _TRANSIENT = (
 """A terminated backend shows under several of these names. InsufficientResources: the disk is full, or memory is."""
 
 
+_PERMANENT = (
+    asyncpg.DataError,  # asyncpg makes it an InterfaceError too when it refuses an argument
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+)
+
+
 def is_transient(error: BaseException) -> bool:
     """Whether waiting and trying again can help."""
-    if isinstance(error, asyncpg.DataError):  # asyncpg makes it an InterfaceError too when it refuses an argument
-        return False
-    return isinstance(error, _TRANSIENT)
+    return isinstance(error, _TRANSIENT) and not isinstance(error, _PERMANENT)
+
+
+def where(error: BaseException) -> str:
+    """Where an error arose, by file and line, innermost first. Its message is left out: it may quote a patient."""
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    return " < ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in reversed(frames))

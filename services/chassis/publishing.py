@@ -14,11 +14,21 @@ from services.chassis.partitions import partition_of
 CONTENT_TYPE = "application/cloudevents+json; charset=UTF-8"
 MAX_BATCH_BYTES = 262_144
 CHUNK_BYTES = 240_000
-RECORD_OVERHEAD = 300
-"""Headroom a record for its key, headers and framing."""
+RECORD_OVERHEAD = 250
+"""Headroom a record for its headers and framing."""
+
+MAX_EVENT_BYTES = 1_040_000
+"""Below the topics' max.message.bytes, with room for the same headroom again when it is buried."""
 
 Run = tuple[Topic, int, str, list[tuple[bytes, bytes]]]
 """Topic, partition, type, and (key, value) in order."""
+
+
+class EventTooLarge(Exception):
+    """An event is larger than a topic takes."""
+
+    def __init__(self, type_: str, size: int) -> None:
+        super().__init__(f"{type_} of {size} bytes: a topic takes {MAX_EVENT_BYTES}")
 
 
 class Publisher(Protocol):
@@ -32,7 +42,7 @@ def runs(events: Sequence[tuple[type[Event], str, bytes]]) -> Iterator[Run]:
     """Group (contract, key, value) into batches of one topic, partition and type.
 
     A batch shares its headers, and the type is one, so types are split. The order of one key is kept: when a key comes
-    with a second type, what is open on that partition is closed first.
+    with a second type, what is open on that partition is closed first. Raises EventTooLarge.
     """
     open_runs: dict[tuple[Topic, int], dict[str, list[tuple[bytes, bytes]]]] = {}
     sizes: dict[tuple[Topic, int, str], int] = {}
@@ -48,11 +58,14 @@ def runs(events: Sequence[tuple[type[Event], str, bytes]]) -> Iterator[Run]:
                 yield topic, partition, closed_type, records
             of_partition.clear()
         size = sizes.get((topic, partition, type_), 0)
-        added = len(value) + RECORD_OVERHEAD
+        key_bytes = key.encode()
+        added = len(key_bytes) + len(value) + RECORD_OVERHEAD
+        if added > MAX_EVENT_BYTES:
+            raise EventTooLarge(type_, len(value))
         if size and size + added > CHUNK_BYTES:
             yield topic, partition, type_, of_partition.pop(type_)
             size = 0
-        of_partition.setdefault(type_, []).append((key.encode(), value))
+        of_partition.setdefault(type_, []).append((key_bytes, value))
         sizes[topic, partition, type_] = size + added
     for (topic, partition), by_type in open_runs.items():
         for type_, records in by_type.items():
@@ -73,8 +86,9 @@ class KafkaPublisher:
 
     async def tell_json(self, events: Sequence[tuple[type[Event], str, bytes]]) -> None:
         """Publish stored events, (contract, key, value) each; return once all are acknowledged."""
+        batches = list(runs(events))
         acknowledgements = []
-        for topic, partition, type_, records in runs(events):
+        for topic, partition, type_, records in batches:
             acknowledgements.append(
                 await self._broker.publish_batch(
                     *(KafkaPublishMessage(value, key=key) for key, value in records),
@@ -84,5 +98,6 @@ class KafkaPublisher:
                     no_confirm=True,
                 )
             )
-            TOLD.labels(self._service, topic).inc(len(records))
         await asyncio.gather(*acknowledgements)
+        for topic, _, _, records in batches:
+            TOLD.labels(self._service, topic).inc(len(records))

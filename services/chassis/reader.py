@@ -8,8 +8,9 @@ from typing import Any, Literal
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from contracts.envelope import Event
-from contracts.topics import Topic
+from contracts.topics import PARTITIONS, Topic
 from services.chassis.decoding import Record, Unreadable, decode
+from services.chassis.failures import is_transient, where
 from services.chassis.log import logger
 from services.chassis.metrics import UNREADABLE
 
@@ -41,7 +42,8 @@ class Reader:
     ) -> None:
         self._log = logger(service)
         self._bootstrap_servers = bootstrap_servers
-        self._topics = {f"{prefix}{topic}": topic for topic in topics}
+        self.topics = {f"{prefix}{topic}": topic for topic in topics}
+        """By their names on the broker. Their existence is for the service to check."""
         self._types = {contract.TYPE: contract for contract in types}
         self._apply = apply
         self._since = since
@@ -51,15 +53,17 @@ class Reader:
         """It has applied everything up to the end offsets taken at its start; or it knows its position everywhere."""
 
     async def start(self) -> None:
-        """Take positions, and read to the end offsets of this moment. Returns once complete."""
+        """Take positions, and read to the end offsets of this moment. Returns once complete. Raises KafkaError."""
+        await self.stop()
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap_servers,
             enable_auto_commit=False,
+            auto_offset_reset="earliest" if self._since == "beginning" else "latest",
             fetch_max_wait_ms=100,
             max_partition_fetch_bytes=4 * 1024 * 1024,
         )
         await self._consumer.start()
-        partitions = await self._partitions()
+        partitions = [TopicPartition(name, number) for name in self.topics for number in range(PARTITIONS)]
         self._consumer.assign(partitions)
         ends: dict[TopicPartition, int] = await self._consumer.end_offsets(partitions)
         if self._since == "now":
@@ -73,15 +77,6 @@ class Reader:
                 await self._read_once()
         self.complete = True
         self._task = asyncio.create_task(self._follow())
-
-    async def _partitions(self) -> list[TopicPartition]:
-        partitions = []
-        for name in self._topics:
-            numbers = await self._consumer._client._wait_on_metadata(name) and self._consumer.partitions_for_topic(name)
-            if not numbers:
-                raise TopicMissing(name)
-            partitions += [TopicPartition(name, number) for number in sorted(numbers)]
-        return partitions
 
     async def _behind(self, ends: dict[TopicPartition, int]) -> bool:
         return any([await self._consumer.position(partition) < end for partition, end in ends.items()])
@@ -98,7 +93,7 @@ class Reader:
             self._apply(read)
 
     def _decode(self, record: Record) -> Event | Tombstone | None:
-        topic = self._topics[record.topic]
+        topic = self.topics[record.topic]
         if record.value is None and record.key is not None:
             return Tombstone(topic, record.key.decode(errors="replace"))
         try:
@@ -112,16 +107,27 @@ class Reader:
 
     async def _follow(self) -> None:
         while True:
-            await self._read_once()
+            try:
+                await self._read_once()
+            except Exception as error:
+                transient = is_transient(error)
+                event = "following_again" if transient else "stopped_by_a_bug"
+                self._log.error(event, topics=self._names, error=type(error).__name__, reason=where(error))
+                if not transient:  # what it applies to may have been left half done
+                    return
+                await asyncio.sleep(1.0)
+
+    @property
+    def _names(self) -> str:
+        return ", ".join(self.topics.values())
 
     @property
     def waiting_for(self) -> str | None:
         """Why it is not ready, if so."""
-        names = ", ".join(self._topics.values())
         if not self.complete:
-            return f"{names}: still reading what was there at the start"
+            return f"{self._names}: still reading what was there at the start"
         if self._task is not None and self._task.done():
-            return f"{names}: stopped following"
+            return f"{self._names}: stopped following"
         return None
 
     async def stop(self) -> None:
@@ -131,10 +137,3 @@ class Reader:
             await asyncio.gather(self._task, return_exceptions=True)
         if self._consumer is not None:
             await self._consumer.stop()
-
-
-class TopicMissing(Exception):
-    """A topic does not exist."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"the topic {name} does not exist: run `onward topics apply`")

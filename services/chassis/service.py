@@ -1,6 +1,7 @@
 """One service in a process: its broker, its readers, its routes, its background work."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -12,27 +13,34 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from fastapi import APIRouter
 from faststream import AckPolicy, BaseMiddleware
-from faststream.kafka import KafkaBroker, KafkaPublishMessage, KafkaRouter
+from faststream.kafka import KafkaBroker, KafkaRouter
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 
 from contracts.envelope import Event
-from contracts.topics import Topic
+from contracts.topics import PARTITIONS, Topic
 from services.chassis.database import Database
-from services.chassis.decoding import Record
-from services.chassis.failures import Transient, is_transient
+from services.chassis.dead_letters import DeadLetters
+from services.chassis.failures import is_transient, where
 from services.chassis.kafka_patches import pause_after_failed_metadata
 from services.chassis.log import logger
 from services.chassis.metrics import READY
 from services.chassis.partitions import partition_of
 from services.chassis.publishing import MAX_BATCH_BYTES, KafkaPublisher
-from services.chassis.reader import Apply, Reader, TopicMissing
+from services.chassis.reader import Apply, Reader
 from services.chassis.settings import Settings
-from services.chassis.step import Breaker, Handler, Step
+from services.chassis.step import ALIVE_SECONDS, HANDLER_SECONDS, Breaker, Handler, Step
+from services.chassis.topics import Difference, PartitionsDiffer, TopicMissing
 
 MAX_RECORDS = 500
 COMMIT_SECONDS = 0.25
-ALIVE_SECONDS = 5.0
-"""A reader that has not polled for so long is not ready, unless its handler is at work within its deadline."""
+MAX_POLL_SECONDS = 5 * HANDLER_SECONDS
+"""Kafka expels a member that does not poll for so long, although it heartbeats."""
+
+START_SECONDS = 60.0
+"""How long a start waits for Kafka and PostgreSQL to answer."""
+
+GRACE_SECONDS = 10.0
+"""How long a stop waits for the batches under way, and again for the connections to close."""
 
 
 class _StepMiddleware(BaseMiddleware[Any, Any]):
@@ -65,6 +73,7 @@ class Service:
         self.routers: list[APIRouter] = []
         self._log = logger(name)
         self._breaker = Breaker()
+        self._dead_letters = DeadLetters(name, settings)
         self.broker = KafkaBroker(
             settings.kafka_bootstrap_servers,
             client_id=f"onward-{name}",
@@ -73,7 +82,7 @@ class Service:
             linger_ms=0,
             max_batch_size=MAX_BATCH_BYTES,
             request_timeout_ms=10_000,
-            graceful_timeout=15,
+            graceful_timeout=GRACE_SECONDS,
             apply_types=False,
             allow_auto_create_topics=False,
             logger=None,
@@ -85,6 +94,8 @@ class Service:
         self._checks: list[Callable[[], str | None]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._admin: Any = None
+        self._answered: dict[str, float] = {}
+        """When Kafka and each database last answered."""
         self._started = False
         self._reading = True
 
@@ -98,7 +109,7 @@ class Service:
             types=types,
             handler=handler,
             publisher=self.publisher,
-            graveyard=self,
+            graveyard=self._dead_letters,
             breaker=self._breaker,
         )
         router = KafkaRouter(middlewares=(partial(_StepMiddleware, step=step),))
@@ -114,6 +125,7 @@ class Service:
             session_timeout_ms=6_000,
             heartbeat_interval_ms=1_500,
             rebalance_timeout_ms=6_000,
+            max_poll_interval_ms=int(MAX_POLL_SECONDS * 1000),
             no_reply=True,
             parser=_parse,
             decoder=_decoded,
@@ -126,7 +138,12 @@ class Service:
 
         subscriber.get_msg = MethodType(poll, subscriber)  # type: ignore[method-assign]
         self.broker.include_router(router)
-        subscriber(handler)
+
+        # FastStream counts what a partial has bound as parameters too, and would spread the batch over them.
+        async def whole_batch(events: Any) -> Sequence[Event]:
+            return await handler(events)
+
+        subscriber(whole_batch)
         self._steps.append(step)
 
     def follows(
@@ -172,65 +189,83 @@ class Service:
         """Start: databases, readers to completeness, then the groups and the background work.
 
         Without `reading` it only answers its routes: another process reads its topics and does its work.
+        Raises NotAnswering, TopicMissing or PartitionsDiffer; stop it then too.
         """
         self._reading = reading
         for database in self.databases:
-            await database.start()
+            await self._begin(f"PostgreSQL, schema {database.schema}", database.start)
         self._admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.kafka_bootstrap_servers)
-        await self._admin.start()
+        await self._begin("Kafka", self._admin.start)
         await self._topics_exist()
         for reader in self._readers:
-            await self._started_reader(reader)
+            await self._begin("Kafka", reader.start)
+        works: list[tuple[str, Callable[[], Awaitable[None]]]] = [("watch", self._watch)]
         if reading:
+            await self._dead_letters.start()
             await self.broker.start()
-            for name, work in self._work:
-                self._tasks.append(asyncio.create_task(self._keep_going(name, work), name=f"{self.name} {name}"))
-            self._tasks.append(asyncio.create_task(self._commit_regularly(), name=f"{self.name} commits"))
+            works += [("commits", self._commit_regularly), *self._work]
         else:
             await self.broker.connect()
+        for name, work in works:
+            self._tasks.append(asyncio.create_task(self._keep_going(name, work), name=f"{self.name} {name}"))
         self._started = True
 
-    async def _started_reader(self, reader: Reader) -> None:
-        async for attempt in stamina.retry_context(on=is_transient_exception, attempts=None, timeout=60):
-            with attempt:
-                await reader.start()
+    async def _begin(self, what: str, start: Callable[[], Awaitable[None]]) -> None:
+        """Start something that may not be up yet. Raises NotAnswering."""
+        try:
+            async for attempt in stamina.retry_context(on=is_transient, attempts=None, timeout=START_SECONDS):
+                with attempt:
+                    await start()
+            self._answered[what] = time.monotonic()
+        except Exception as error:
+            if is_transient(error):
+                raise NotAnswering(self.name, what, error) from error
+            raise
 
     async def _topics_exist(self) -> None:
         """A missing topic would block its first publish for a whole request time-out: say so at the start."""
-        wanted = {f"{self.settings.topic_prefix}{step.topic}" for step in self._steps}
-        if self._steps:
-            wanted.add(self._dead_letters)
-        for name in sorted(wanted - set(await self._admin.list_topics())):
-            raise TopicMissing(name)
+        found = {one["topic"]: len(one["partitions"]) for one in await self._admin.describe_topics()}
+        of_facts = {f"{self.settings.topic_prefix}{step.topic}" for step in self._steps}
+        of_facts.update(*(reader.topics for reader in self._readers))
+        for name in sorted({*of_facts, self._dead_letters.topic} if self._steps else of_facts):
+            if name not in found:
+                raise TopicMissing(name)
+            if name in of_facts and found[name] != PARTITIONS:
+                raise PartitionsDiffer([Difference(name, "partitions", str(PARTITIONS), str(found[name]))])
 
     async def stop(self) -> None:
-        """Stop gracefully: finish and commit what is under way, then leave the groups."""
+        """Finish and commit what is under way, then leave the groups; within bounds, whatever does not answer."""
         self._started = False
         for step in self._steps:
             step.draining = True
-        await asyncio.gather(*(step.flush() for step in self._steps))
+        await self._bounded("flush", asyncio.gather(*(step.flush() for step in self._steps)))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.broker.stop()
-        for reader in self._readers:
-            await reader.stop()
+        closing = [self.broker.stop(), self._dead_letters.stop(), *(reader.stop() for reader in self._readers)]
         if self._admin is not None:
-            await self._admin.close()
-        for database in self.databases:
-            await database.stop()
+            closing.append(self._admin.close())
+        await self._bounded("close", asyncio.gather(*closing, *(database.stop() for database in self.databases)))
+
+    async def _bounded(self, what: str, work: Awaitable[Any]) -> None:
+        """What is not done in time is left: the next member of the group gets it, and finds what was stored."""
+        try:
+            async with asyncio.timeout(GRACE_SECONDS):
+                await work
+        except Exception as error:
+            self._log.warning("stopped_roughly", name=what, error=type(error).__name__, reason=where(error))
+
+    # What it keeps doing
 
     async def _keep_going(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
-                async for attempt in stamina.retry_context(
-                    on=is_transient_exception, attempts=None, timeout=None, wait_max=5.0
-                ):
+                async for attempt in stamina.retry_context(on=is_transient, attempts=None, timeout=None, wait_max=5.0):
                     with attempt:
                         await work()
             except Exception as error:  # a bug: it stops the service, as in a step
-                self._log.error("stopped_by_a_bug", name=name, error=type(error).__name__)
-                self._breaker.trip(f"{self.name}: {name} failed with {type(error).__name__}")
+                self._log.error("stopped_by_a_bug", name=name, error=type(error).__name__, reason=where(error))
+                self._breaker.trip(f"{self.name}: {name} failed with {type(error).__name__} at {where(error)}")
                 return
 
     async def _commit_regularly(self) -> None:
@@ -238,6 +273,18 @@ class Service:
             await asyncio.sleep(COMMIT_SECONDS)
             for step in self._steps:
                 await step.commit()
+
+    async def _watch(self) -> None:
+        """Ask what we depend on whether it answers: a step that waits in publishing raises nothing."""
+        while True:
+            if await self.broker.ping(1.0):
+                self._answered["Kafka"] = time.monotonic()
+            for database in self.databases:
+                with contextlib.suppress(Exception):
+                    async with asyncio.timeout(1.0):
+                        await database.pool.execute("select 1")
+                    self._answered[f"PostgreSQL, schema {database.schema}"] = time.monotonic()
+            await asyncio.sleep(1.0)
 
     # What it is asked
 
@@ -247,11 +294,11 @@ class Service:
         if self._breaker.reason:
             reasons.append(f"stopped: {self._breaker.reason}")
         reasons += [reason for reader in self._readers if (reason := reader.waiting_for)]
-        for step in self._steps if self._reading else ():
-            if step.waiting_for:
-                reasons.append(step.waiting_for)
-            elif self._started and time.monotonic() - step.last_alive > ALIVE_SECONDS:
-                reasons.append(f"{step.topic}: no poll for {ALIVE_SECONDS:.0f} s")
+        if self._reading:
+            reasons += [reason for step in self._steps if (reason := step.waiting_for)]
+        for what, answered in self._answered.items():
+            if (silent := time.monotonic() - answered) > ALIVE_SECONDS:
+                reasons.append(f"{what} has not answered for {silent:.0f} s")
         reasons += [reason for check in self._checks if (reason := check())]
         READY.labels(self.name).set(0 if reasons else 1)
         return reasons
@@ -276,27 +323,14 @@ class Service:
         """One group for each topic read: rebalances and lag of one never touch another."""
         return f"{self.settings.topic_prefix}{self.name}.{topic}"
 
-    # Dead letters
 
-    @property
-    def _dead_letters(self) -> str:
-        return f"{self.settings.topic_prefix}{self.name}.dlq"
+class NotAnswering(Exception):
+    """Something that a service depends on did not answer when it started."""
 
-    async def bury(self, dead: Sequence[tuple[Record, str]]) -> None:
-        """Publish each record to this reader's dead letters: original bytes and headers, why, and where from."""
-        for record, why in dead:
-            headers = {name: (value or b"").decode("latin-1") for name, value in record.headers}
-            origin = f"{record.topic}/{record.partition}/{record.offset}"
-            await self.broker.publish(
-                KafkaPublishMessage(record.value or b"", key=record.key),
-                topic=self._dead_letters,
-                headers=headers | {"dead-because": why[:1000], "dead-origin": origin},
-            )
-
-
-def is_transient_exception(error: Exception) -> bool:
-    """For stamina: whether to try again."""
-    return is_transient(error) or isinstance(error, Transient)
+    def __init__(self, service: str, what: str, error: Exception) -> None:
+        super().__init__(
+            f"{service}: {what} did not answer for {START_SECONDS:.0f} s ({type(error).__name__}): start it"
+        )
 
 
 async def _parse(records: Any, _original: Any) -> KafkaMessage:

@@ -8,9 +8,7 @@ commits explicit offsets of what was processed.
 import asyncio
 import random
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -19,7 +17,7 @@ from aiokafka.errors import KafkaError
 
 from contracts.envelope import Event
 from services.chassis.decoding import Record, Unreadable, decode
-from services.chassis.failures import Poison, is_transient
+from services.chassis.failures import Poison, is_transient, where
 from services.chassis.log import logger
 from services.chassis.metrics import BURIED, READ, RETRIES, STEP_SECONDS
 from services.chassis.publishing import Publisher
@@ -32,6 +30,9 @@ HANDLER_SECONDS = 60.0
 
 REVOCATION_SECONDS = 4.0
 """How long a rebalance waits for the batch under way: below the session time-out, which bounds the rebalance."""
+
+ALIVE_SECONDS = 5.0
+"""A reader that has not polled for so long is not ready, unless a batch is under way."""
 
 POLL_MS = 500
 FIRST_PAUSE = 0.1
@@ -102,7 +103,12 @@ class Step(ConsumerRebalanceListener):
         """Why nothing is being processed now, if so."""
         if not self._joined:
             return f"{self.topic}: joining its group"
-        return f"{self.topic}: waiting to try again ({self._failures} times so far)" if self._failures else None
+        if self._failures:
+            return f"{self.topic}: waiting to try again ({self._failures} times so far)"
+        silent = time.monotonic() - self.last_alive
+        if silent > (HANDLER_SECONDS if self._running.locked() else ALIVE_SECONDS):
+            return f"{self.topic}: no poll for {silent:.0f} s"
+        return None
 
     # One batch
 
@@ -168,9 +174,9 @@ class Step(ConsumerRebalanceListener):
                 await self.run(records, handle)
             except Exception as error:
                 if not is_transient(error):
-                    where = _where(error)
-                    self._log.error("stopped_by_a_bug", topic=self.topic, error=type(error).__name__, reason=where)
-                    self._breaker.trip(f"{self.reader} failed on {self.topic}: {type(error).__name__} at {where}")
+                    place = where(error)
+                    self._log.error("stopped_by_a_bug", topic=self.topic, error=type(error).__name__, reason=place)
+                    self._breaker.trip(f"{self.reader} failed on {self.topic}: {type(error).__name__} at {place}")
                     self._put_off(records)
                     return
                 RETRIES.labels(self.reader, self.topic).inc()
@@ -264,12 +270,6 @@ class Step(ConsumerRebalanceListener):
         self._failures = 0
         self.processed.clear()
         self.last_alive = time.monotonic()
-
-
-def _where(error: BaseException) -> str:
-    """Where an error arose, by file and line. Its message is left out: it may quote a patient."""
-    frames = traceback.extract_tb(error.__traceback__)[-3:]
-    return " < ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in reversed(frames))
 
 
 def raw_of(event: Event) -> bytes:

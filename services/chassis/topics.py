@@ -124,6 +124,13 @@ async def _differences(admin: AIOKafkaAdminClient, present: Sequence[DeclaredTop
     return different
 
 
+class TopicMissing(Exception):
+    """A topic does not exist."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the topic {name} does not exist: run `onward topics apply`")
+
+
 class PartitionsDiffer(Exception):
     """Partition counts never change, and a topic has another count than declared."""
 
