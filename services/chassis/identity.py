@@ -33,10 +33,13 @@ class Caller:
 
 
 class Verifier:
-    """Checks tokens against the public keys of a file."""
+    """Checks tokens against the public keys of a file. Keys of other kinds than RSA are left alone."""
 
     def __init__(self, keys: jwt.PyJWKSet) -> None:
-        self._keys = {key.key_id: key for key in keys.keys}
+        # The key itself, for PyJWT takes a key set's entry that names no algorithm for one of RS256.
+        self._keys = {key.key_id: key.key for key in keys.keys if key.key_type == "RSA"}
+        if not self._keys:
+            raise ValueError("none of its keys is an RSA key")
         self._known: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
 
     @classmethod
@@ -44,7 +47,7 @@ class Verifier:
         """From a JSON Web Key Set. Raises KeysUnusable."""
         try:
             return cls(jwt.PyJWKSet.from_json(path.read_text()))
-        except (OSError, ValueError, jwt.PyJWTError) as error:
+        except (OSError, ValueError, AttributeError, jwt.PyJWTError) as error:
             raise KeysUnusable(path, error) from error
 
     def caller(self, token: str) -> Caller:

@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.chassis.failures import is_transient
+from services.chassis.failures import is_transient, where
 from services.chassis.identity import Verifier
 from services.chassis.log import logger
 from services.chassis.metrics import HTTP_SECONDS
@@ -38,8 +38,7 @@ def create_app(services: Sequence[Service], verifier: Verifier) -> FastAPI:
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(Exception, _unexpected)
-    app.add_middleware(_Timed)
+    app.add_middleware(_Answered)
     return app
 
 
@@ -82,16 +81,21 @@ async def _invalid(_request: Request, error: Any) -> Response:
     return respond(Problem(422, "The request does not hold", "Mend each fault and send it again.", faults=faults))
 
 
-async def _unexpected(request: Request, error: Exception) -> Response:
+def _of_failure(error: Exception, route: str) -> Response:
     if is_transient(error):
+        logger("web").warning("not_now", route=route, error=type(error).__name__, reason=where(error))
         detail = "Something this answer needs is away. Ask again in a moment."
         return respond(Problem(503, "Not now", detail, headers={"Retry-After": "1"}))
-    logger("web").error("unexpected", route=request.scope.get("path", ""), error=type(error).__name__)
+    logger("web").error("unexpected", route=route, error=type(error).__name__, reason=where(error))
     return respond(Problem(500, "A fault of ours", "It is logged. Sending it again may help; nothing was lost."))
 
 
-class _Timed:
-    """Times each response by its route."""
+class _Answered:
+    """Answers every request, whatever fails, and times it by its route.
+
+    Not by an exception handler: Starlette raises the exception again for the server to log, and its text may quote a
+    patient.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -100,16 +104,24 @@ class _Timed:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 500
+        began, status, began_answering = time.perf_counter(), 500, False
 
         async def send_and_see(message: Message) -> None:
-            nonlocal status
+            nonlocal status, began_answering
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, began_answering = message["status"], True
             await send(message)
 
         try:
             await self._app(scope, receive, send_and_see)
+        except Exception as error:
+            response = _of_failure(error, _route(scope))
+            if not began_answering:  # else the connection closes on half an answer, which says enough
+                await response(scope, receive, send_and_see)
         finally:
-            route = getattr(scope.get("route"), "path", "none")
-            HTTP_SECONDS.labels(route, scope["method"], status).observe(time.perf_counter() - began)
+            HTTP_SECONDS.labels(_route(scope), scope["method"], status).observe(time.perf_counter() - began)
+
+
+def _route(scope: Scope) -> str:
+    """The route's template, which names no patient; a path might."""
+    return getattr(scope.get("route"), "path", "none")
