@@ -1,5 +1,6 @@
 """PostgreSQL, one schema and one role for each service."""
 
+import contextlib
 import hashlib
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -8,7 +9,7 @@ from urllib.parse import quote
 import asyncpg
 import psycopg
 import yoyo
-from psycopg import sql
+from psycopg import errors, sql
 
 from services.chassis.settings import Settings
 
@@ -21,7 +22,7 @@ AUDIT = _HERE / "audit"
 """Folders of numbered SQL for tables that several services keep in their own schemas."""
 
 _MIGRATING = 0x0A11A4D
-"""Advisory lock: one migration at a time on a server, however many replicas start."""
+"""Advisory lock: one migration at a time in a database, however many replicas start."""
 
 
 class Database:
@@ -41,8 +42,10 @@ class Database:
             connection.execute("select pg_advisory_lock(%s)", [_MIGRATING])
             role, schema = sql.Identifier(self.role), sql.Identifier(self.schema)
             if not connection.execute("select 1 from pg_roles where rolname = %s", [self.role]).fetchone():
-                connection.execute(sql.SQL("create role {}").format(role))
-                connection.execute(sql.SQL("grant {} to current_user").format(role))
+                # Roles belong to the server and locks to a database: another system's migration may be making it.
+                with contextlib.suppress(errors.DuplicateObject, errors.UniqueViolation), connection.transaction():
+                    connection.execute(sql.SQL("create role {}").format(role))
+                    connection.execute(sql.SQL("grant {} to current_user").format(role))
             connection.execute(sql.SQL("create schema if not exists {} authorization {}").format(schema, role))
             self._apply()
 
@@ -58,25 +61,28 @@ class Database:
             backend.connection.close()
 
     async def start(self) -> None:
-        """Open the pool."""
-        self.pool = await asyncpg.create_pool(
-            self._url,
-            min_size=1,
-            max_size=self._size,
-            command_timeout=30,
-            server_settings={
-                "role": self.role,
-                "search_path": self.schema,
-                "application_name": f"onward-{self.schema}",
-                "idle_in_transaction_session_timeout": "30000",
-                "jit": "off",
-                # A generic plan made while a table was empty is ten times slower, and stays.
-                "plan_cache_mode": "force_custom_plan",
-            },
-        )
+        """Open the pool. Raises NotMigrated, and asyncpg's errors while PostgreSQL is away."""
+        try:
+            self.pool = await asyncpg.create_pool(
+                self._url,
+                min_size=1,
+                max_size=self._size,
+                command_timeout=30,
+                server_settings={
+                    "role": self.role,
+                    "search_path": self.schema,
+                    "application_name": f"onward-{self.schema}",
+                    "idle_in_transaction_session_timeout": "30000",
+                    "jit": "off",
+                    # A generic plan made while a table was empty is ten times slower, and stays.
+                    "plan_cache_mode": "force_custom_plan",
+                },
+            )
+        except asyncpg.InvalidParameterValueError as error:  # the role does not exist
+            raise NotMigrated(self.schema) from error
 
     async def stop(self) -> None:
-        """Close the pool, within a bound."""
+        """Close the pool: waits for the connections in use, unless it is cancelled."""
         pool: Any = getattr(self, "pool", None)
         if pool is not None:
             pool.terminate() if pool.is_closing() else await pool.close()
@@ -85,3 +91,10 @@ class Database:
         """A number for an advisory lock of this schema: the same in every process."""
         digest = hashlib.sha256(f"{self.schema}/{name}".encode()).digest()
         return int.from_bytes(digest[:8], "big", signed=True)
+
+
+class NotMigrated(Exception):
+    """A service's schema and role have not been made."""
+
+    def __init__(self, schema: str) -> None:
+        super().__init__(f"the schema {schema} has not been made: run `onward migrate`")

@@ -1,6 +1,7 @@
 """Topics as they are declared in deploy/topics.yaml: what is missing, what differs, and making them so."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,7 +141,7 @@ class PartitionsDiffer(Exception):
 
 
 class TopicsRefused(Exception):
-    """The broker would not make some topics."""
+    """The broker would not make or mend some topics."""
 
     def __init__(self, refused: Sequence[str]) -> None:
         super().__init__("; ".join(refused))
@@ -162,19 +163,27 @@ async def apply(admin: AIOKafkaAdminClient, wanted: Sequence[DeclaredTopic]) -> 
             raise TopicsRefused(refused)
     unlike = {one.topic for one in found.different}
     if unlike:
-        await admin.alter_configs(
+        mended = await admin.alter_configs(
             [ConfigResource(ConfigResourceType.TOPIC, t.name, configs=t.config) for t in wanted if t.name in unlike]
         )
+        refused = [f"{one[3]}: {one[1] or one[0]}" for answer in mended for one in answer.resources if one[0]]
+        if refused:
+            raise TopicsRefused(refused)
     await _led(admin, wanted)
     return found
 
 
 async def _led(admin: AIOKafkaAdminClient, wanted: Sequence[DeclaredTopic]) -> None:
     """A partition without a leader refuses its first records for some seconds: wait until each has one."""
-    async with asyncio.timeout(LEADER_SECONDS):
-        while True:
-            described = await admin.describe_topics([topic.name for topic in wanted])
-            led = {one["topic"] for one in described if all(p["leader"] >= 0 for p in one["partitions"])}
-            if led >= {topic.name for topic in wanted}:
-                return
-            await asyncio.sleep(0.05)
+    names = {topic.name for topic in wanted}
+    deadline = time.monotonic() + LEADER_SECONDS
+    while True:
+        described = await admin.describe_topics(sorted(names))
+        leaderless = names - {
+            one["topic"] for one in described if one["partitions"] and all(p["leader"] >= 0 for p in one["partitions"])
+        }
+        if not leaderless:
+            return
+        if time.monotonic() > deadline:
+            raise TopicsRefused([f"{name}: a partition has no leader" for name in sorted(leaderless)])
+        await asyncio.sleep(0.05)
