@@ -58,6 +58,10 @@ class Child:
 
     def listens(self, port: int) -> bool:
         """Say whether this very process accepts connections on a TCP port: not only that somebody does."""
+        with socket.socket() as probe:
+            # Cheap, and mostly no: looking into the process costs the time that it needs to start.
+            if probe.connect_ex(("127.0.0.1", port)):
+                return False
         process = self._process()
         if process is None:
             return False
