@@ -1,0 +1,76 @@
+"""The feed as a stream of Server-Sent Events."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+from sse_starlette import ServerSentEvent
+
+from services.chassis.audit import audit
+from services.chassis.database import Database
+from services.chassis.failures import is_transient
+from services.chassis.identity import Caller
+from services.referrals.cursor import Cursor
+from services.referrals.news import News, heard
+from services.referrals.settings import ReferralsSettings
+from services.referrals.store import Referrals, Told, Wanted
+
+WINDOW = 50_000
+"""Positions looked through at a time, so that a rare filter never holds the database for long."""
+
+RETRY_MS = 1_000
+"""When a reader whose stream ended asks again."""
+
+
+class Feed:
+    """Streams of facts in the order of the feed."""
+
+    def __init__(self, referrals: Referrals, database: Database, news: News, settings: ReferralsSettings) -> None:
+        self._referrals = referrals
+        self._database = database
+        self._news = news
+        self._settings = settings
+
+    async def stream(self, caller: Caller, wanted: Wanted, since: Cursor) -> AsyncIterator[bytes]:
+        """What the reader wants after a cursor, for ever. Ends when the database is away: the reader asks again."""
+        try:
+            async for chunk in self._chunks(caller, wanted, since):
+                yield chunk
+        except Exception as error:
+            if not is_transient(error):
+                raise
+
+    async def _chunks(self, caller: Caller, wanted: Wanted, since: Cursor) -> AsyncIterator[bytes]:
+        at = since
+        # A cursor without an event: who loses the connection now resumes here, even if nothing had come.
+        yield _block(id=str(at), retry=RETRY_MS)
+        spoken = time.monotonic()
+        while True:
+            bell = self._news.bell
+            epoch, end = await self._referrals.end()
+            if epoch != at.epoch:
+                return
+            while at.position < end:
+                told, at = await self._next(wanted, at, end)
+                if told:
+                    await audit(self._database.pool, caller, "read events", sorted({str(t.referral_id) for t in told}))
+                    yield b"".join(_block(id=str(Cursor(epoch, t.position)), event=t.type, data=t.body) for t in told)
+                    spoken = time.monotonic()
+            if time.monotonic() - spoken >= self._settings.heartbeat_seconds:
+                yield _block(id=str(at), comment="nothing new")
+                spoken = time.monotonic()
+            if await heard(bell, within=min(self._settings.feed_poll_seconds, self._settings.heartbeat_seconds)):
+                await asyncio.sleep(self._settings.feed_gather_seconds)
+
+    async def _next(self, wanted: Wanted, at: Cursor, end: int) -> tuple[list[Told], Cursor]:
+        """The next chunk, which may be empty, and how far it reaches."""
+        limit = self._settings.feed_chunk
+        until = min(end, at.position + WINDOW)
+        told = await self._referrals.told(wanted, at.position, until, limit)
+        return told, at._replace(position=told[-1].position if len(told) == limit else until)
+
+
+def _block(
+    *, id: str, event: str | None = None, data: str | None = None, retry: int | None = None, comment: str | None = None
+) -> bytes:
+    return ServerSentEvent(data, id=id, event=event, retry=retry, comment=comment, sep="\n").encode()

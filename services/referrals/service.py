@@ -1,0 +1,49 @@
+"""The wiring of referrals."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from contracts.topics import Topic
+from services.chassis.database import AUDIT, Database
+from services.chassis.service import Service
+from services.chassis.settings import Settings
+from services.referrals.facts import Confirmed, Exhausted, Fact, Receipt, Requested, Submitted, Triaged
+from services.referrals.feed import Feed
+from services.referrals.handlers import remember
+from services.referrals.http import routes
+from services.referrals.news import News
+from services.referrals.settings import ReferralsSettings
+from services.referrals.store import Referrals
+
+if TYPE_CHECKING:
+    from contracts.envelope import Event
+
+READS: dict[Topic, tuple[type[Fact], ...]] = {
+    Topic.SUBMISSIONS: (Submitted,),
+    Topic.TRIAGE: (Triaged,),
+    Topic.PLACEMENTS: (Requested,),
+    Topic.BOOKINGS: (Confirmed, Exhausted),
+    Topic.NOTIFICATIONS: (Receipt,),
+}
+
+
+def referrals_database(settings: Settings) -> Database:
+    """The schema `referrals`: referrals, facts, feed, audit."""
+    return Database(settings, "referrals", Path(__file__).parent / "migrations", AUDIT)
+
+
+def build(settings: Settings, environ: Mapping[str, str]) -> Service:
+    """Every topic of the flow to one handler, and the routes that read what it stored."""
+    own = ReferralsSettings.read(environ)
+    database = referrals_database(settings)
+    service = Service("referrals", settings, database=database)
+    referrals = Referrals(database, partial(datetime.now, UTC))
+    news = News()
+    for topic, facts in READS.items():
+        # Facts stand in for the contracts: they have what the step asks of one, and read less of each record.
+        service.reads(topic, partial(remember, referrals=referrals, news=news), *cast("tuple[type[Event], ...]", facts))
+    service.serves(routes(referrals, Feed(referrals, database, news, own), news, database, service, own))
+    return service

@@ -1,0 +1,29 @@
+"""Settings of referrals, read once."""
+
+from collections.abc import Mapping
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ReferralsSettings(BaseModel):
+    """How long a read waits for its referral, and how the feed is told."""
+
+    model_config = ConfigDict(frozen=True)
+
+    arrival_seconds: float = Field(default=2.0, ge=0, le=30)
+    """How long a read waits for a referral that may be on its way from the log."""
+    feed_chunk: int = Field(default=100, ge=1, le=1_000)
+    """Most facts sent at once; each chunk leaves one row in the audit."""
+    feed_gather_seconds: float = Field(default=0.02, ge=0, le=1)
+    """How long a stream that has caught up waits for more facts once there is one, so that chunks are not of one."""
+    feed_poll_seconds: float = Field(default=0.5, gt=0, le=5)
+    """How often a stream looks for what another replica stored; what this one stores is told at once."""
+    heartbeat_seconds: float = Field(default=15.0, gt=0, le=60)
+    """The longest silence on a stream."""
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> Self:
+        """From the environment: `ONWARD_REFERRALS_` and the setting's name in capitals."""
+        names = {field: f"ONWARD_REFERRALS_{field.upper()}" for field in cls.model_fields}
+        return cls.model_validate({field: environ[name] for field, name in names.items() if environ.get(name)})

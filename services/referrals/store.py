@@ -1,0 +1,200 @@
+"""Referrals, their facts and the feed. What stores a batch in one round trip is in the migrations."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from services.chassis.database import Database
+from services.referrals.facts import Fact, fact_in
+from services.referrals.state import OUTCOME, RANK, Referral, ReferralState, state_said_by, version_of
+
+STORE_FACTS = """
+-- Store facts that say where their referral stands, and give them positions in the feed.
+select store_facts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+"""
+
+STORE_RECEIPTS = """
+-- Store receipts, and give positions to those whose outcome is known.
+select store_receipts($1, $2, $3, $4, $5, $6)
+"""
+
+STORED = """
+-- Which of these facts are stored.
+select referral_id, event_id from facts where referral_id = any($1::uuid[]) and event_id = any($2::uuid[])
+"""
+
+READ = """
+-- The facts that made the versions of a referral, and who may see it.
+select r.referrer, r.receiver, f.version, f.at, f.type, f.body
+from referrals r join facts f on f.referral_id = r.id
+where r.id = $1 and f.version is not null
+order by f.version
+"""
+
+END = """
+-- Where the feed ends.
+select epoch, last from feed
+"""
+
+TOLD = """
+-- What an organisation may see of the feed after one position and up to another, in order: as the referrer, and as the
+-- receiver of somebody else's referral. Each half stops at the limit by its own index.
+(select position, referral_id, type, body from facts
+ where referrer = $1 and position > $2 and position <= $3
+   and ($4::text[] is null or type = any($4)) and ($5::text is null or service_id = $5)
+ order by position limit $6)
+union all
+(select position, referral_id, type, body from facts
+ where receiver = $1 and referrer <> $1 and position > $2 and position <= $3
+   and ($4::text[] is null or type = any($4)) and ($5::text is null or service_id = $5)
+ order by position limit $6)
+order by position limit $6
+"""
+
+TOLD_OF_REFERRAL = """
+-- The same of one referral, found by its own index.
+select position, referral_id, type, body from facts
+where referral_id = $7 and (referrer = $1 or receiver = $1) and position > $2 and position <= $3
+  and ($4::text[] is null or type = any($4)) and ($5::text is null or service_id = $5)
+order by position limit $6
+"""
+
+Key = tuple[UUID, UUID]
+"""A fact's referral and its own id."""
+
+
+class Wanted(NamedTuple):
+    """Which facts of the feed a reader wants: None is all that its organisation may see."""
+
+    organisation: str
+    types: Sequence[str] | None = None
+    referral: UUID | None = None
+    service_id: str | None = None
+
+
+class Told(NamedTuple):
+    """A fact as the feed has it."""
+
+    position: int
+    referral_id: UUID
+    type: str
+    body: str
+
+
+class History:
+    """The versions of one referral, the first is 1."""
+
+    def __init__(self, id: UUID, rows: Sequence[asyncpg.Record]) -> None:
+        self._id = id
+        self._rows = rows
+
+    def concerns(self, organisation: str) -> bool:
+        """Whether the organisation is on the referral."""
+        return organisation in (self._rows[-1]["referrer"], self._rows[-1]["receiver"])
+
+    @property
+    def last(self) -> int:
+        """The number of the version that stands now."""
+        return len(self._rows)
+
+    def version(self, number: int) -> Referral:
+        """The referral as it stood then. Raises LookupError."""
+        if not 1 <= number <= self.last:
+            raise LookupError(number)
+        row = self._rows[number - 1]
+        said = state_said_by(fact_in(row["body"].encode(), row["type"]))
+        if said is None:
+            raise LookupError(number)
+        return version_of(said, id=self._id, version=number, at=row["at"])
+
+
+class Referrals:
+    """The tables of this service."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def store(self, facts: Sequence[Fact]) -> None:
+        """Store each fact once and bring its referral up to date, in one transaction for each kind of fact."""
+        states: dict[Key, tuple[Fact, ReferralState]] = {}
+        receipts: dict[Key, Fact] = {}
+        for fact in facts:
+            said = state_said_by(fact)
+            if said is None:
+                receipts.setdefault((fact.subject, fact.id), fact)
+            else:
+                states.setdefault((fact.subject, fact.id), (fact, said))
+        await self._store(states, STORE_FACTS, _states)
+        await self._store(receipts, STORE_RECEIPTS, _receipts)
+
+    async def _store(
+        self, left: dict[Key, Any], statement: str, arguments: Callable[[Mapping[Key, Any]], list[Any]]
+    ) -> None:
+        while left:
+            try:
+                await self._database.pool.execute(statement, self._clock(), OUTCOME, *arguments(left))
+            except asyncpg.SerializationError:
+                # Repeats are rare, so they are looked for only when the statement has met one.
+                keys = [referral for referral, _ in left], [event for _, event in left]
+                for row in await self._database.pool.fetch(STORED, *keys):
+                    left.pop((row["referral_id"], row["event_id"]), None)
+            else:
+                return
+
+    async def history(self, referral: UUID) -> History | None:
+        """The versions of a referral; None while there is none."""
+        rows = await self._database.pool.fetch(READ, referral)
+        return History(referral, rows) if rows else None
+
+    async def end(self) -> tuple[int, int]:
+        """The epoch of the feed and its last position."""
+        (row,) = await self._database.pool.fetch(END)
+        return row["epoch"], row["last"]
+
+    async def told(self, wanted: Wanted, after: int, until: int, limit: int) -> list[Told]:
+        """At most `limit` facts of the feed with positions above `after`, up to and with `until`, in order."""
+        arguments = [wanted.organisation, after, until, wanted.types, wanted.service_id, limit]
+        if wanted.referral is None:
+            rows = await self._database.pool.fetch(TOLD, *arguments)
+        else:
+            rows = await self._database.pool.fetch(TOLD_OF_REFERRAL, *arguments, wanted.referral)
+        return [Told(*row) for row in rows]
+
+
+def _keys_types_bodies(keys: Mapping[Key, Any], facts: Sequence[Fact]) -> list[Any]:
+    return [
+        [referral for referral, _ in keys],
+        [event for _, event in keys],
+        [fact.type for fact in facts],
+        [fact.to_json().decode() for fact in facts],
+    ]
+
+
+def _receipts(receipts: Mapping[Key, Fact]) -> list[Any]:
+    """Arguments of STORE_RECEIPTS."""
+    return _keys_types_bodies(receipts, list(receipts.values()))
+
+
+def _states(states: Mapping[Key, tuple[Fact, ReferralState]]) -> list[Any]:
+    """Arguments of STORE_FACTS. Of one referral only the furthest fact has a rank."""
+    furthest: dict[UUID, tuple[int, UUID]] = {}
+    for (referral, event), (_, said) in states.items():
+        rank = RANK[said.state]
+        if rank > furthest.get(referral, (0,))[0]:
+            furthest[referral] = rank, event
+    said_all = [said for _, said in states.values()]
+    services = [said.service for said in said_all]
+    return [
+        *_keys_types_bodies(states, [fact for fact, _ in states.values()]),
+        [said.referrer for said in said_all],
+        [service and service.organisation for service in services],
+        [service and service.service_id for service in services],
+        [rank if event == own else None for (referral, own) in states for rank, event in (furthest[referral],)],
+        [said.state for said in said_all],
+        [said.owner.organisation for said in said_all],
+        [said.due for said in said_all],
+    ]
