@@ -69,37 +69,39 @@ def candidates(directory: Snapshot, brief: Brief, now: datetime, search_km: floa
         gender=brief.gender,
         now=now,
     )
-    taken: dict[str, Candidate] = {}
-    missed: dict[str, tuple[Found, Criterion]] = {}
     fit = () if brief.to_clinician else tuple(dict.fromkeys(brief.service_types))
     wishes: Sequence[AcceptedService | AcceptedType]
     wishes = [AcceptedType(service_type=one) for one in fit] if brief.accept == "any" else brief.accept
+    taken: dict[str, Candidate] = {}
+    missed: dict[str, tuple[Found, Criterion]] = {}
     searched: dict[int, list[Found]] = {}
     for choice, wish in enumerate(wishes, 1):
-        said = f"choice {choice} of {len(wishes)} of the sender, " if brief.accept != "any" else ""
-        if isinstance(wish, AcceptedService):
-            found = directory.named(wish.service, brief.position)
-            if found is None or found.entry.service.service_type not in fit or wish.service in taken:
+        if named := isinstance(wish, AcceptedService):
+            one = directory.named(wish.service, brief.position)
+            if one is None or one.entry.service.service_type not in fit:
                 continue
-            failed = _failed(found.entry, asked, was_named=True)
-            if not failed:
-                why = f"named by the sender, {found.distance_km:.1f} km; {said}{_place(found, fit)}"
-                taken[wish.service] = _candidate(found, now, why)
-            elif len(failed) == 1:
-                missed[wish.service] = found, failed[0]
-        elif wish.service_type in fit and wish.service_type not in searched:
-            searched[wish.service_type] = directory.nearest(wish.service_type, brief.position, asked.square)
-            suitable = chosen = 0
-            for found in searched[wish.service_type]:
-                failed = _failed(found.entry, asked)
-                if not failed:
-                    if chosen < BEST_OF_A_TYPE and found.service_id not in taken:
-                        chosen += 1
-                        why = f"{_nth(suitable)} suitable open {_type_name(found)}, {found.distance_km:.1f} km; "
-                        taken[found.service_id] = _candidate(found, now, f"{why}{said}{_place(found, fit)}")
-                    suitable += 1
-                elif len(failed) == 1:
-                    missed[found.service_id] = found, failed[0]
+            considered, service_type = [one], one.entry.service.service_type
+        else:
+            service_type = wish.service_type
+            if service_type not in fit or service_type in searched:
+                continue
+            considered = searched[service_type] = directory.nearest(service_type, brief.position, asked.square)
+        place = f"type {fit.index(service_type) + 1} of {len(fit)} that triage finds fit"
+        if brief.accept != "any":
+            place = f"choice {choice} of {len(wishes)} of the sender, {place}"
+        suitable = chosen = 0
+        for found in considered:
+            failed = _failed(found.entry, asked, was_named=named)
+            if len(failed) == 1:
+                missed[found.service_id] = found, failed[0]
+            if failed:
+                continue
+            suitable += 1
+            if chosen < BEST_OF_A_TYPE and found.service_id not in taken:
+                chosen += 1
+                km = found.distance_km
+                how = "named by the sender" if named else f"{_nth(suitable)} suitable open {_type_name(service_type)}"
+                taken[found.service_id] = _candidate(found, km, now, f"{how}, {km:.1f} km; {place}")
     departments = searched.get(EMERGENCY_DEPARTMENT)
     if departments is None:
         departments = directory.nearest(EMERGENCY_DEPARTMENT, brief.position, asked.square)
@@ -139,7 +141,7 @@ def _catch_all(departments: Sequence[Found], asked: _Asked) -> Candidate | None:
     """
     nearest: tuple[Found, list[Criterion]] | None = None
     for found in departments:
-        if found.distance_km > asked.search_km:
+        if found.distance_km > asked.search_km:  # the square has corners
             break
         failed = _failed(found.entry, asked)
         if not failed or failed == ["capacity"]:
@@ -150,16 +152,17 @@ def _catch_all(departments: Sequence[Found], asked: _Asked) -> Candidate | None:
         return None
     found, failed = nearest
     against = "".join(f"; {_said(found.entry, criterion, asked)}" for criterion in failed)
-    return _candidate(found, asked.now, f"nearest emergency department, {found.distance_km:.1f} km{against}")
+    km = found.distance_km
+    return _candidate(found, km, asked.now, f"nearest emergency department, {km:.1f} km{against}")
 
 
-def _candidate(found: Found, now: datetime, why: str) -> Candidate:
+def _candidate(found: Found, km: float, now: datetime, why: str) -> Candidate:
     entry = found.entry
     spell = entry.timetable.at(now)
     capacity = entry.capacity_at(now)
     return entry.template.model_copy(
         update={
-            "distance_km": round(found.distance_km, 2),
+            "distance_km": round(km, 2),
             "open_until": spell.ends if spell.is_open else None,
             # A candidate is never red; where an emergency department is proposed all the same, its reason says so.
             "capacity": "unknown" if capacity == "red" else capacity,
@@ -209,15 +212,9 @@ def _ages(service: Service) -> str:
     return " ".join([*words, f"to {oldest.value} {oldest.unit}"] if oldest else words)
 
 
-def _place(found: Found, fit: Sequence[int]) -> str:
-    """Where its type stands among those that triage finds fit."""
-    return f"type {fit.index(found.entry.service.service_type) + 1} of {len(fit)} that triage finds fit"
+def _type_name(service_type: int) -> str:
+    return SERVICE_TYPES.get(service_type, f"service of type {service_type}")
 
 
-def _type_name(found: Found) -> str:
-    number = found.entry.service.service_type
-    return SERVICE_TYPES.get(number, f"service of type {number}")
-
-
-def _nth(before: int) -> str:
-    return ORDINALS[before] if before < len(ORDINALS) else f"no. {before + 1} nearest"
+def _nth(number: int) -> str:
+    return ORDINALS[number - 1] if number <= len(ORDINALS) else f"no. {number} nearest"
