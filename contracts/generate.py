@@ -17,7 +17,6 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-import contracts
 from contracts.compatibility import (
     Schema,
     Version,
@@ -44,7 +43,7 @@ class _Untitled(GenerateJsonSchema):
 
 def declared() -> dict[str, type[Event]]:
     """Every contract of this package, by its type, in the order of the alphabet."""
-    for module in iter_modules(contracts.__path__):
+    for module in iter_modules([str(Path(__file__).parent)]):
         import_module(f"contracts.{module.name}")
     ours = {type_: one for type_, one in Event.KNOWN.items() if one.__module__.startswith("contracts.")}
     return dict(sorted(ours.items()))

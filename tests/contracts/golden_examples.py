@@ -1,0 +1,87 @@
+"""The golden examples and the frozen schemas, as the tests of the contracts read them."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator, FormatChecker, ValidationError
+
+from contracts.envelope import Event
+from contracts.generate import SCHEMAS, declared, frozen
+
+EXAMPLES = Path(__file__).parents[2] / "contracts" / "examples"
+CONTRACTS = declared()
+FROZEN = {type_: frozen(SCHEMAS, type_) for type_ in CONTRACTS}
+
+_FORMATS = FormatChecker(formats=["date", "uuid"])
+
+
+@_FORMATS.checks("date-time")
+def _is_an_instant(value: object) -> bool:
+    """RFC 3339 asks for an offset. The library leaves this format to others."""
+    if not isinstance(value, str):
+        return True
+    try:
+        return datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True)
+class Example:
+    """One golden example."""
+
+    type: str
+    name: str
+    value: bytes
+
+    @property
+    def document(self) -> Any:
+        """What it says."""
+        return json.loads(self.value)
+
+    @property
+    def contract(self) -> type[Event]:
+        """The model of the folder that it lies in."""
+        return CONTRACTS[self.type]
+
+    def read(self) -> Event:
+        """The event, as today's model reads it."""
+        return self.contract.read(self.value)
+
+    def __str__(self) -> str:
+        return f"{self.type}/{self.name}"
+
+
+def _examples(kind: str) -> list[Example]:
+    files = sorted((EXAMPLES / kind).glob("*/*.json"))
+    return [Example(file.parent.name, file.stem, file.read_bytes()) for file in files]
+
+
+VALID = _examples("valid")
+INVALID = _examples("invalid")
+VALID_BY_NAME = {str(example): example for example in VALID}
+
+
+@cache
+def _checked(schema: str) -> Draft202012Validator:
+    Draft202012Validator.check_schema(json.loads(schema))
+    return Draft202012Validator(json.loads(schema), format_checker=_FORMATS)
+
+
+def faults_by_schema(schema: Any, document: Any) -> set[str]:
+    """The JSON pointers of what a schema refuses in a document; of alternatives, those that come furthest."""
+    return set().union(*map(_pointers, _checked(json.dumps(schema)).iter_errors(document)))
+
+
+def _pointers(error: ValidationError) -> set[str]:
+    if error.context:
+        found = set().union(*map(_pointers, error.context))
+        return {pointer for pointer in found if pointer.count("/") == max(one.count("/") for one in found)}
+    at = "".join(f"/{part}" for part in error.absolute_path)
+    if error.validator == "required":
+        return {f"{at}/{name}" for name in error.validator_value if name not in error.instance}
+    return {at}
