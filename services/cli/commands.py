@@ -232,7 +232,8 @@ def directory_load(
     if as_json:
         print_json(counts)
     else:
-        print(", ".join(f"{count} {what}" for what, count in counts.items()))
+        for kind, counted in counts.items():
+            print(f"{kind}: " + ", ".join(f"{count} {what}" for what, count in counted.items()))
 
 
 @directory_app.command("check")

@@ -63,7 +63,7 @@ def run(count: int, *, tell: Tell, port: int, folder: Path = FOLDER) -> Summary:
         editor = Connection(system.base_url, system.token(TRUST, "demo", "directory-editor"))
         loaded = load(editor, SHIPPED)
         local.wait_until_ready(system)
-        tell(f"Ready at {system.base_url}, {loaded['added']} services and desks listed\n")
+        tell(f"Ready at {system.base_url}: {loaded['services']['added']} services, {loaded['desks']['added']} desks\n")
         crew = Connection(system.base_url, system.token(TRUST, "demo-crew", "paramedic"))
         return asyncio.run(_shift(crew, count, tell))
     finally:
