@@ -17,7 +17,7 @@ import httpx
 from aiokafka.admin import AIOKafkaAdminClient
 
 from services.backing import instance
-from services.backing.child import Child, ending, free_port, keep_previous, read_record, write_whole
+from services.backing.child import Child, ending_of, free_port, keep_previous, read_record, write_whole
 from services.chassis import topics
 from services.chassis.identity import make_keys, sign
 from services.chassis.settings import Settings
@@ -159,7 +159,7 @@ def _wait_until_ready(system: LocalSystem, *, except_for: frozenset[str] = froze
         while reasons := _reasons(worker, except_for):
             if not worker.child.alive():
                 log = system.folder / "log" / f"{worker.name}.log"
-                raise Refused(f"the worker {worker.name} ended at its start; the end of {log}:\n{ending(log)}")
+                raise Refused(f"the worker {worker.name} ended at its start; the end of {log}:\n{ending_of(log)}")
             if time.monotonic() > deadline:
                 raise Refused(f"the worker {worker.name} is not ready: {'; '.join(reasons)}")
             time.sleep(0.05)
