@@ -21,7 +21,9 @@ on conflict (event_id) do nothing
 
 UNTOLD = """
 -- What is still to be told, oldest first. Only the holder of the advisory lock asks: two would break the order.
-select position, type, key, body from outbox where told_at is null order by position limit $1
+-- The limit is a subquery so that the planner does not know it: it believes that few are untold, and would read and
+-- sort all of a long backlog for each batch, rather than walk the index.
+select position, type, key, body from outbox where told_at is null order by position limit (select $1::bigint)
 """
 
 MARK = """
