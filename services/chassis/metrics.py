@@ -13,7 +13,6 @@ STEP_SECONDS = Histogram(
     ["service", "topic"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
-LAG = Gauge("onward_reader_lag", "Records not yet handled by this reader", ["service", "topic", "partition"])
 READY = Gauge("onward_ready", "1 when the service is ready", ["service"])
 OUTBOX = Counter("onward_outbox_told_total", "Events published from an outbox", ["service"])
 HTTP_SECONDS = Histogram(
