@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import subprocess
+import textwrap
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -153,10 +154,10 @@ def read_record(path: Path) -> dict[str, Any]:
     return {}
 
 
-def ending(log: Path, lines: int = 20) -> str:
+def ending_of(log: Path, lines: int = 20) -> str:
     """Give the last lines of a log, indented."""
     text = log.read_text(errors="replace") if log.exists() else ""
-    return "\n".join(f"    {line}" for line in text.splitlines()[-lines:]) or "    (nothing)"
+    return textwrap.indent("\n".join(text.splitlines()[-lines:]) or "(nothing)", "    ")
 
 
 def set_aside(folder: Path) -> Path:

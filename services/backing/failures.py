@@ -1,11 +1,13 @@
 """What can go wrong with the backing services; the docstring of each failure is its message."""
 
+import inspect
+
 
 class BackingFailure(Exception):
     """The backing services cannot be had."""
 
     def __init__(self, **facts: object) -> None:
-        super().__init__((self.__doc__ or "").format(**facts))
+        super().__init__(inspect.cleandoc(self.__doc__ or "").format(**facts))
 
 
 class UnsupportedPlatform(BackingFailure):

@@ -10,6 +10,7 @@ import platform
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 import uuid
 import zlib
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.backing import jars
-from services.backing.child import Child, ending, free_port, keep_previous, read_record, set_aside, write_whole
+from services.backing.child import Child, ending_of, free_port, keep_previous, read_record, set_aside, write_whole
 from services.backing.failures import ServerDied, ServerSilent, SetupFailed, UnsupportedPlatform
 
 NAME = "Apache Kafka"
@@ -95,6 +96,7 @@ def start(home: Path, *, cache: Path, say: Callable[[str], None]) -> Broker:
     `cache` is where the downloaded jars are kept. Data laid out only in part is moved aside, never used.
     """
     java = _java()
+    home = home.resolve()
     home.mkdir(parents=True, exist_ok=True)
     broker = running(home)
     if broker is not None:
@@ -186,7 +188,8 @@ def _lay_out(home: Path, java: Path, class_path: str, say: Callable[[str], None]
     whole.unlink(missing_ok=True)
     if data.exists():
         say(f"{data} was left half-written by a start that did not finish; it is now {set_aside(data)}")
-    cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    # The first character is fixed, because a random one may be a dash, which the tool takes for an option.
+    cluster = "O" + urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
     command = [*_java_command(java, class_path), "kafka.tools.StorageTool", "format"]
     outcome = subprocess.run(
         [*command, "--cluster-id", cluster, "--config", "server.properties"],
@@ -196,7 +199,8 @@ def _lay_out(home: Path, java: Path, class_path: str, say: Callable[[str], None]
         text=True,
     )
     if outcome.returncode:
-        raise SetupFailed(server=NAME, data=data, ending=(outcome.stdout + outcome.stderr).strip())
+        ending = textwrap.indent((outcome.stdout + outcome.stderr).strip(), "    ")
+        raise SetupFailed(server=NAME, data=data, ending=ending)
     # Written last: without it the data is not trusted.
     whole.touch()
 
@@ -209,7 +213,7 @@ def _ready(home: Path, broker: Broker) -> Broker:
         # Kafka opens its client port last, when it can answer requests.
         while not broker.child.listens(broker.port):
             if not broker.child.alive():
-                raise ServerDied(server=NAME, log=log, ending=ending(log), home=home)
+                raise ServerDied(server=NAME, log=log, ending=ending_of(log), home=home)
             if time.monotonic() > deadline:
                 raise ServerSilent(server=NAME, pid=broker.child.pid, seconds=_START_PATIENCE, log=log)
             time.sleep(0.02)

@@ -14,6 +14,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,7 +25,7 @@ from urllib.parse import quote
 import psutil
 import psycopg
 
-from services.backing.child import Child, ending, keep_previous, read_record, rights_of, set_aside, write_whole
+from services.backing.child import Child, ending_of, keep_previous, read_record, rights_of, set_aside, write_whole
 from services.backing.failures import ForeignFolder, ServerDied, ServerSilent, SetupFailed, UnsupportedPlatform
 
 NAME = "PostgreSQL"
@@ -83,6 +84,7 @@ def start(home: Path, *, say: Callable[[str], None]) -> Server:
     Data laid out only in part is moved aside, never used. As root the server runs as `nobody`, since it refuses root.
     """
     programs = _programs()
+    home = home.resolve()
     home.mkdir(parents=True, exist_ok=True)
     server = running(home)
     if server is not None:
@@ -169,9 +171,10 @@ def _own_folder(folder: Path, user: str | None) -> Path:
 
 def _socket_folder(home: Path) -> Path:
     near = home / "socket"
-    if len(os.fsencode(near / f".s.PGSQL.{_PORT}")) <= _LONGEST_SOCKET:
+    # Clients take a comma for the end of one host and the beginning of the next.
+    if len(os.fsencode(near / f".s.PGSQL.{_PORT}")) <= _LONGEST_SOCKET and "," not in str(near):
         return near
-    # The system's limit on a socket's path; the name is always the same, so that the address survives a restart.
+    # The name is always the same, so that the address survives a restart.
     return Path(tempfile.gettempdir()) / f"onward-{hashlib.sha256(bytes(home)).hexdigest()[:12]}"
 
 
@@ -196,7 +199,8 @@ def _lay_out(home: Path, programs: Path, user: str | None, say: Callable[[str], 
         **rights_of(user),
     )
     if outcome.returncode:
-        raise SetupFailed(server=NAME, data=data, ending=(outcome.stdout + outcome.stderr).strip())
+        ending = textwrap.indent((outcome.stdout + outcome.stderr).strip(), "    ")
+        raise SetupFailed(server=NAME, data=data, ending=ending)
     # Written last: without it the data is not trusted.
     whole.touch()
 
@@ -206,8 +210,8 @@ def _drop_stale_pid(data: Path, say: Callable[[str], None]) -> None:
     pid_file = data / "postmaster.pid"
     with suppress(FileNotFoundError, ValueError, IndexError, psutil.NoSuchProcess):
         owner = psutil.Process(int(pid_file.read_text().split()[0]))
-        if owner.name() != "postgres":
-            say(f"{pid_file} names process {owner.pid}, which is not PostgreSQL but {owner.name()}; removing the file")
+        if str(data) not in owner.cmdline():
+            say(f"{pid_file} names process {owner.pid}, which is not this server but {owner.name()}; removing it")
             pid_file.unlink()
 
 
@@ -218,7 +222,7 @@ def _ready(home: Path, server: Server) -> Server:
     try:
         while not _answers(server):
             if not server.child.alive():
-                raise ServerDied(server=NAME, log=log, ending=ending(log), home=home)
+                raise ServerDied(server=NAME, log=log, ending=ending_of(log), home=home)
             if time.monotonic() > deadline:
                 raise ServerSilent(server=NAME, pid=server.child.pid, seconds=_START_PATIENCE, log=log)
             time.sleep(0.02)

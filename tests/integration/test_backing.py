@@ -341,9 +341,10 @@ def test_purge_removes_the_data(folder: Path, said: list[str], postgres_only: Se
         assert (None,) == connection.execute("select to_regclass('kept')").fetchone()
 
 
-def test_a_long_path_does_not_stop_postgresql(folder: Path, said: list[str]) -> None:
-    """A data folder whose path is too long for a Unix socket works, and leaves nothing elsewhere after a purge."""
-    deep = folder / ("d" * 60) / ("e" * 60)
+@pytest.mark.parametrize("name", ["d" * 120, "one, two"])
+def test_a_path_that_no_socket_may_have_does_not_stop_postgresql(folder: Path, said: list[str], name: str) -> None:
+    """A data folder whose path is too long for a socket, or holds a comma, works; a purge leaves nothing elsewhere."""
+    deep = folder / name
     try:
         server = postgres.start(deep / "postgres", say=said.append)
         with psycopg.connect(server.url) as connection:
@@ -363,7 +364,7 @@ def test_a_pid_file_of_a_stranger_is_removed(folder: Path, said: list[str]) -> N
     postgres.kill(home)
     pid_file.write_text("\n".join([str(os.getpid()), *left[1:]]))
     assert postgres.start(home, say=said.append) == postgres.running(home)
-    assert any(f"{pid_file} names process {os.getpid()}, which is not PostgreSQL" in line for line in said)
+    assert any(f"{pid_file} names process {os.getpid()}, which is not this server" in line for line in said)
 
 
 @pytest.mark.parametrize(
@@ -434,6 +435,27 @@ def test_given_servers_are_used_and_nothing_is_started(
     expected = instance.Backing(backing.kafka_bootstrap_servers, backing.database_url)
     assert expected == instance.start(folder, say=said.append, settings=given)
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("name", ["a space", "ü 病院", "50%"])
+def test_a_data_folder_may_have_any_name(folder: Path, said: list[str], name: str, postgres_only: Settings) -> None:
+    """Spaces, letters beyond ASCII and signs that mean something in addresses do not disturb PostgreSQL."""
+    started = instance.start(folder / name, say=said.append, settings=postgres_only)
+    try:
+        with psycopg.connect(started.database_url) as connection:
+            assert (postgres.DATABASE,) == connection.execute("select current_database()").fetchone()
+    finally:
+        instance.stop(folder / name)
+
+
+def test_kafka_runs_in_a_folder_of_any_name(folder: Path, said: list[str]) -> None:
+    """Commas, spaces and letters beyond ASCII in the path do not disturb Kafka."""
+    home = folder / "ü, 病院" / "kafka"
+    try:
+        assert kafka.start(home, cache=EMBEDDED.cache, say=said.append) == kafka.running(home)
+        assert (home / "data" / "meta.properties").exists()
+    finally:
+        kafka.stop(home)
 
 
 def test_one_server_can_be_given_and_the_other_embedded(folder: Path, said: list[str], postgres_only: Settings) -> None:
