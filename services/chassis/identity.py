@@ -87,8 +87,11 @@ class KeysUnusable(Exception):
         super().__init__(f"{path} is not a JSON Web Key Set that can be used ({type(error).__name__}: {error})")
 
 
-def caller_of(request: Request) -> Caller:
-    """The caller of a request, by its bearer token; else a 401 problem."""
+async def caller_of(request: Request) -> Caller:
+    """The caller of a request, by its bearer token; else a 401 problem.
+
+    A coroutine, although it awaits nothing: FastAPI would send a plain function to a thread, for every request.
+    """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise _unauthorised("send a token: Authorization: Bearer ...")
