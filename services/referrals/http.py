@@ -78,18 +78,23 @@ def routes(
                 )
             await heard(bell, within=LOOK_SECONDS)
 
-    @router.get("/referrals/{referral_id}", summary="Where a referral stands", responses=_READ | _UNCHANGED)
+    @router.get(
+        "/referrals/{referral_id}",
+        summary="Where a referral stands",
+        response_model=Referral,
+        responses=_READ | _UNCHANGED,
+    )
     async def read(
         referral_id: UUID,
         caller: CallerOf,
         request: Request,
         response: Response,
         if_none_match: Annotated[str | None, Header(description="an ETag: 304 while the version is the same")] = None,
-    ) -> Referral:
+    ) -> Referral | Response:
         history = await find(referral_id, caller, request)
         headers = {"ETag": f'W/"{history.last}"', "Cache-Control": "private, no-cache"}
         if _names(if_none_match, headers["ETag"]):
-            return Response(status_code=304, headers=headers)  # type: ignore[return-value]
+            return Response(status_code=304, headers=headers)
         response.headers.update(headers)
         return history.version(history.last)
 

@@ -11,7 +11,7 @@ class News:
 
     @property
     def bell(self) -> asyncio.Event:
-        """Rings at the next news. Taken before a look at the tables, no news is missed between the look and the wait."""
+        """Rings at the next news. Taken before a look at the tables, it misses none between the look and the wait."""
         return self._bell
 
     def ring(self) -> None:

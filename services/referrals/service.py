@@ -21,6 +21,8 @@ from services.referrals.store import Referrals
 if TYPE_CHECKING:
     from contracts.envelope import Event
 
+MIGRATIONS = (Path(__file__).parent / "migrations", AUDIT)
+
 READS: dict[Topic, tuple[type[Fact], ...]] = {
     Topic.SUBMISSIONS: (Submitted,),
     Topic.TRIAGE: (Triaged,),
@@ -30,15 +32,10 @@ READS: dict[Topic, tuple[type[Fact], ...]] = {
 }
 
 
-def referrals_database(settings: Settings) -> Database:
-    """The schema `referrals`: referrals, facts, feed, audit."""
-    return Database(settings, "referrals", Path(__file__).parent / "migrations", AUDIT)
-
-
 def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     """Every topic of the flow to one handler, and the routes that read what it stored."""
     own = ReferralsSettings.read(environ)
-    database = referrals_database(settings)
+    database = Database(settings, "referrals", *MIGRATIONS)
     service = Service("referrals", settings, database=database)
     referrals = Referrals(database, partial(datetime.now, UTC))
     news = News()

@@ -17,8 +17,8 @@ class ReferralsSettings(BaseModel):
     """Most facts sent at once; each chunk leaves one row in the audit."""
     feed_gather_seconds: float = Field(default=0.02, ge=0, le=1)
     """How long a stream that has caught up waits for more facts once there is one, so that chunks are not of one."""
-    feed_poll_seconds: float = Field(default=0.5, gt=0, le=5)
-    """How often a stream looks for what another replica stored; what this one stores is told at once."""
+    feed_poll_seconds: float = Field(default=0.25, gt=0, le=5)
+    """How often a stream looks for what another process stored; what this one stores is told at once."""
     heartbeat_seconds: float = Field(default=15.0, gt=0, le=60)
     """The longest silence on a stream."""
 

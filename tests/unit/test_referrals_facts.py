@@ -1,0 +1,51 @@
+"""What this service reads of each contract."""
+
+from uuid import UUID
+
+import pytest
+from pydantic import ValidationError
+from recording import record_of
+from referrals_examples import placed, submitted, unplaced
+
+from services.chassis.decoding import Unreadable, decode
+from services.referrals.facts import FactType, fact_in
+from services.referrals.service import READS
+
+REFERRAL = UUID(int=7, version=4)
+EVENTS = {event.type: event for event in placed(REFERRAL) + unplaced(REFERRAL)}
+
+
+@pytest.mark.parametrize("type", list(EVENTS))
+def test_a_fact_keeps_the_bytes_it_was_read_from(type: str) -> None:
+    """What is stored is what was told, to the byte, members that nobody here reads included."""
+    value = EVENTS[type].to_json().replace(b'"specversion"', b'"unheard-of": [1, {"x": null}], "specversion"')
+    assert value == fact_in(value, type).to_json()
+
+
+@pytest.mark.parametrize("type", list(EVENTS))
+def test_the_step_reads_each_fact_from_its_topic(type: str) -> None:
+    """Every type is read from the topic that its contract names, as the fact that stands in for the contract."""
+    event = EVENTS[type]
+    types = {fact.TYPE: fact for fact in READS[EVENTS[type].TOPIC]}
+    fact = decode(record_of(event), types)  # type: ignore[arg-type]
+    assert fact is not None
+    assert (event.id, REFERRAL) == (fact.id, fact.subject)
+
+
+def test_every_type_that_is_read_can_be_asked_for() -> None:
+    """The filter of the feed knows exactly the types that are stored."""
+    stored = {fact.TYPE for facts in READS.values() for fact in facts}
+    assert stored == set(FactType.__args__)  # type: ignore[attr-defined]
+
+
+def test_a_subject_that_is_no_referral_is_unreadable() -> None:
+    """A fact of nobody's referral goes to the dead letters, where a person sees it."""
+    event = submitted(REFERRAL).model_copy(update={"subject": "nobody"})
+    with pytest.raises(Unreadable, match="/subject"):
+        decode(record_of(event), {fact.TYPE: fact for fact in READS[type(event).TOPIC]})  # type: ignore[arg-type]
+
+
+def test_a_fact_without_what_is_read_of_it_is_refused() -> None:
+    """A submission without a desk would have no owner."""
+    with pytest.raises(ValidationError, match="desk"):
+        fact_in(submitted(REFERRAL).to_json().replace(b'"desk"', b'"disk"'), "referral.submitted")
