@@ -69,7 +69,7 @@ def candidates(directory: Snapshot, brief: Brief, now: datetime, search_km: floa
         gender=brief.gender,
         now=now,
     )
-    fit = () if brief.to_clinician else tuple(dict.fromkeys(brief.service_types))
+    fit = () if brief.to_clinician else brief.service_types
     wishes: Sequence[AcceptedService | AcceptedType]
     wishes = [AcceptedType(service_type=one) for one in fit] if brief.accept == "any" else brief.accept
     taken: dict[str, Candidate] = {}

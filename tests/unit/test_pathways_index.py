@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pathways_examples import ED, HERE, NOON, STROKE, index_of, listed, reported, service
 
+from contracts.people import Position
 from contracts.topics import Topic
 from services.chassis.reader import Tombstone
 from services.pathways.index import Index, Square
@@ -85,6 +86,24 @@ def test_a_snapshot_stays_as_it_was() -> None:
     before = index.snapshot
     index.apply([listed(service("S1", active=False), 2), listed(service("S2"))])
     assert ["S1"] == [one.service_id for one in before.nearest(STROKE, HERE, SQUARE)]
+    assert [True] == [entry.service.active for entry in before.services.values()]
+
+
+def test_the_sides_of_the_square_are_inside() -> None:
+    """A service on a corner is found, and one a hair beyond a side is not."""
+    entries = {
+        "NORTH-EAST": (53.5, -0.5),
+        "SOUTH-WEST": (52.5, -1.5),
+        "TOO-NORTH": (53.500001, -1.0),
+        "TOO-SOUTH": (52.499999, -1.0),
+        "TOO-EAST": (53.0, -0.499999),
+        "TOO-WEST": (53.0, -1.500001),
+    }
+    index = index_of(
+        *(service(name, position=Position(latitude=lat, longitude=lon)) for name, (lat, lon) in entries.items())
+    )
+    found = index.snapshot.nearest(STROKE, HERE, Square(south=52.5, north=53.5, west=-1.5, east=-0.5))
+    assert {"NORTH-EAST", "SOUTH-WEST"} == {one.service_id for one in found}
 
 
 def test_not_ready_while_empty() -> None:
