@@ -93,7 +93,7 @@ async def serve(
             starting.cancel()
         else:
             await starting
-            log.info("ready_to_serve", port=settings.http_port, name=",".join(names))
+            log.info("ready_to_serve", port=settings.http_port, part=",".join(names))
         await serving
     finally:
         server.should_exit = True

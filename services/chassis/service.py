@@ -253,7 +253,7 @@ class Service:
             async with asyncio.timeout(GRACE_SECONDS):
                 await work
         except Exception as error:
-            self._log.warning("stopped_roughly", name=what, error=type(error).__name__, reason=where(error))
+            self._log.warning("stopped_roughly", part=what, error=type(error).__name__, reason=where(error))
 
     # What it keeps doing
 
@@ -264,7 +264,7 @@ class Service:
                     with attempt:
                         await work()
             except Exception as error:  # a bug: it stops the service, as in a step
-                self._log.error("stopped_by_a_bug", name=name, error=type(error).__name__, reason=where(error))
+                self._log.error("stopped_by_a_bug", part=name, error=type(error).__name__, reason=where(error))
                 self._breaker.trip(f"{self.name}: {name} failed with {type(error).__name__} at {where(error)}")
                 return
 
