@@ -2,7 +2,7 @@
 
 Clock times are Europe/London's; instants are UTC. A clock time means the first instant of its day at which the clock
 shows that time or a later one. So in spring 01:30 is the instant at which the clock jumps from 01:00 to 02:00, and in
-autumn it is the first of the two: a service may be taken to close an hour early, never to be open when it is not.
+autumn it is the first of the two: one that closes then is taken to close the first time.
 """
 
 from collections.abc import Iterator
