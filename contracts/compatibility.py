@@ -149,9 +149,8 @@ def _unread_branch(reader: Schema, writer: Schema, at: str, *, reader_is_newer: 
             written = _or_none(writer.get(keyword))
             faults.append(_Fault(at, f"may have {keyword} {written}, where {reader[keyword]} is read"))
     faults += _unread_attributes(reader, writer, at, reader_is_newer=reader_is_newer)
-    if "array" in kinds:
-        items = reader.get("items", {}), writer.get("items", {})
-        faults += _unread(*items, f"{at}/*", reader_is_newer=reader_is_newer)
+    if "array" in kinds and "items" in reader:
+        faults += _unread(reader["items"], writer.get("items", {}), f"{at}/*", reader_is_newer=reader_is_newer)
     return faults
 
 

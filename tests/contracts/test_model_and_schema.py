@@ -1,0 +1,61 @@
+"""Model and schema agree: over the golden examples with one thing altered, both refuse, or neither."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from golden_examples import VALID, Example, faults_by_schema
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from contracts.generate import schema_of
+
+VALUES = st.sampled_from([None, True, 0, -1, 3, 0.5, 10**6, "", "x", "any", [], ["x"], {}, {"x": 1}])
+"""What may stand in the place of a value: something of every kind."""
+
+BEYOND_THE_SCHEMA = ("needs at least one session", "needs accept_within_minutes")
+"""Rules between attributes, which the model alone has. See contracts/README.md."""
+
+BEYOND_THE_MODEL = {"/type", "/specversion"}
+"""What a model need not ask: its reader looks at the type first, and there is one version of CloudEvents."""
+
+
+def places(document: Any, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Where something could be altered, by the way there."""
+    if isinstance(document, (dict, list)):
+        for name, value in document.items() if isinstance(document, dict) else enumerate(document):
+            yield (*at, name)
+            yield from places(value, (*at, name))
+
+
+@st.composite
+def altered(draw: st.DrawFn) -> tuple[Example, Any]:
+    """A valid example, and what it says once one value is replaced or removed."""
+    example = draw(st.sampled_from(VALID))
+    document = example.document
+    *way, last = draw(st.sampled_from(list(places(document))))
+    inner = document
+    for part in way:
+        inner = inner[part]
+    if draw(st.booleans()):
+        del inner[last]
+    else:
+        inner[last] = draw(VALUES)
+    return example, document
+
+
+@settings(deadline=None)
+@given(altered())
+def test_model_and_schema_agree(case: tuple[Example, Any]) -> None:
+    """Whoever checks by the published schema sends nothing that is refused, and is refused nothing that is taken."""
+    example, document = case
+    faults = faults_by_schema(schema_of(example.contract), document)
+    assume(not faults & BEYOND_THE_MODEL)
+    try:
+        example.contract.read(json.dumps(document).encode())
+        refusal = ""
+    except ValidationError as error:
+        refusal = str(error)
+    assume(not any(rule in refusal for rule in BEYOND_THE_SCHEMA))
+    assert bool(refusal) == bool(faults), refusal
