@@ -82,7 +82,7 @@ class Event(Data):
     @classmethod
     def first(cls, data: Data, *, id: UUID, source: str, subject: str, time: datetime, key: str | None = None) -> Self:
         """A fact without a cause on the log: it begins its own transaction."""
-        event = cls.model_construct(
+        return cls(
             id=id,
             type=cls.TYPE,
             source=source,
@@ -94,7 +94,6 @@ class Event(Data):
             dataclassification=cls.CLASSIFICATION,
             data=data,
         )
-        return cast("Self", event)
 
     @classmethod
     def effect_of(cls, cause: "Event", data: Data, *, source: str, time: datetime, effect_key: str = "") -> Self:
@@ -103,7 +102,7 @@ class Event(Data):
         Its id is made of the cause's id, the type and the effect key, so a repeated step makes the same id. The
         effect key names the individual where one cause has several effects of a type (recipient and reason).
         """
-        event = cls.model_construct(
+        return cls(
             id=effect_id(cause.id, cls.TYPE, effect_key),
             type=cls.TYPE,
             source=source,
@@ -117,7 +116,6 @@ class Event(Data):
             dataclassification=cls.CLASSIFICATION,
             data=data,
         )
-        return cast("Self", event)
 
     @classmethod
     def read(cls, value: bytes) -> Self:
