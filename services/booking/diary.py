@@ -27,8 +27,8 @@ def slots_between(sessions: Sequence[SlotSession], begin: datetime, end: datetim
     """The slots that sessions make from `begin` until before `end`, in order.
 
     Sessions are in clock time of Europe/London, slots are instants in UTC. On the night when clocks go forward the hour
-    that does not exist has no slots; when they go back the repeated hour has slots once, the first time. Where sessions
-    overlap, the first in the list makes the slot.
+    that does not exist has no slots; when they go back the repeated hour has slots once, the first time. Where two
+    sessions begin a slot at one instant, the first in the list makes it.
     """
     slots: dict[datetime, Slot] = {}
     first, last = begin.astimezone(LONDON).date() - timedelta(days=1), end.astimezone(LONDON).date()
@@ -51,11 +51,14 @@ def _starts(session: SlotSession, day: date) -> Iterator[datetime]:
     begins, ends = _minutes(session.begins), _minutes(session.ends)
     if ends <= begins:  # past midnight
         ends += 24 * 60
-    midnight = datetime.combine(day, time())
+    midnight, length = datetime.combine(day, time()), timedelta(minutes=session.slot_minutes)
+    over = datetime.min.replace(tzinfo=UTC)
     for minute in range(begins, ends - session.slot_minutes + 1, session.slot_minutes):
         local = midnight + timedelta(minutes=minute)
         instant = local.replace(tzinfo=LONDON).astimezone(UTC)
-        if instant.astimezone(LONDON).replace(tzinfo=None) == local:
+        exists = instant.astimezone(LONDON).replace(tzinfo=None) == local
+        if exists and instant >= over:  # a slot that runs into the missing hour is longer on the clock
+            over = instant + length
             yield instant
 
 

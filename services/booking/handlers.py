@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from contracts.directory import ServiceListed
 from contracts.envelope import Event
 from contracts.placements import BookingRequested
-from services.booking.horizon import Horizon
 from services.booking.store import Diaries
 
 
@@ -14,8 +13,7 @@ async def place(requests: Sequence[BookingRequested], *, diaries: Diaries) -> li
     return await diaries.settle(requests)
 
 
-async def keep_diaries(listed: Sequence[ServiceListed], *, diaries: Diaries, horizon: Horizon) -> list[Event]:
-    """Keep what the directory says of each service, and give changed diaries their slots before it is acknowledged."""
+async def keep_diaries(listed: Sequence[ServiceListed], *, diaries: Diaries) -> list[Event]:
+    """Keep what the directory says of each service, with the slots of its diary."""
     await diaries.list_services(listed)
-    await horizon.reach()
     return []

@@ -42,7 +42,7 @@ def _confirmed(request: BookingRequested, given: Given, reference: str, now: dat
     else:
         outcome, due = "delivered", now + DELIVERED_LOOK_AGAIN
         step = f"{service.name} has it; nobody has answered yet. Pre-alert them: telephone {service.telephone}."
-    return BookingConfirmedData.model_construct(
+    return BookingConfirmedData(
         brief=brief,
         outcome=outcome,
         service=service,
@@ -73,7 +73,7 @@ def _exhausted(request: BookingRequested, refused: Refused, now: datetime) -> Bo
     if proposal is not None:
         where = f"{proposal.name}, {proposal.distance_km:.1f} km, telephone {proposal.telephone}"
         step = f"{step} Proposed, not booked: {where}."
-    return BookingExhaustedData.model_construct(
+    return BookingExhaustedData(
         brief=brief,
         outcome="unplaced",
         why=why,

@@ -9,7 +9,7 @@ from contracts.directory import ServiceListed
 from contracts.placements import BookingRequested
 from contracts.topics import Topic
 from services.booking.handlers import keep_diaries, place
-from services.booking.horizon import Horizon
+from services.booking.horizon import roll
 from services.booking.settings import BookingSettings
 from services.booking.store import Diaries
 from services.chassis.database import Database
@@ -23,10 +23,14 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     """Booking, ready to start."""
     own = BookingSettings.read(environ)
     database = Database(settings, "booking", MIGRATIONS)
-    diaries = Diaries(database, clock=lambda: datetime.now(UTC), lead=timedelta(minutes=own.slot_lead_minutes))
-    horizon = Horizon(diaries, timedelta(days=own.horizon_days))
+    diaries = Diaries(
+        database,
+        clock=lambda: datetime.now(UTC),
+        lead=timedelta(minutes=own.slot_lead_minutes),
+        horizon=timedelta(days=own.horizon_days),
+    )
     service = Service("booking", settings, database=database)
-    service.reads(Topic.SERVICES, partial(keep_diaries, diaries=diaries, horizon=horizon), ServiceListed)
+    service.reads(Topic.SERVICES, partial(keep_diaries, diaries=diaries), ServiceListed)
     service.reads(Topic.PLACEMENTS, partial(place, diaries=diaries), BookingRequested)
-    service.runs("horizon", horizon.roll)
+    service.runs("horizon", partial(roll, diaries))
     return service

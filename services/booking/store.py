@@ -1,7 +1,8 @@
 """What booking remembers, in SQL: diaries and their slots, and the settling of placements."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -12,7 +13,7 @@ from contracts.bookings import BookingConfirmed, BookingExhausted
 from contracts.directory import Service, ServiceListed, SlotSession
 from contracts.envelope import Event
 from contracts.placements import BookingRequested
-from services.booking.diary import Diary, Given, Refused, allocate, latest_start, may_be_booked, slots_between
+from services.booking.diary import Diary, Given, Refused, Slot, allocate, latest_start, may_be_booked, slots_between
 from services.booking.outcome import outcome_of
 from services.chassis.database import Connection, Database
 from services.chassis.failures import Transient
@@ -61,9 +62,10 @@ where diaries.version < excluded.version
 """
 
 DUE = """
--- Diaries whose slots do not reach the horizon, locked in the order that settling locks them.
+-- Diaries whose slots do not reach the horizon, of those named or of all, locked in the order that settling locks them.
 select service_id, sessions, slots_until from diaries
 where booking = 'slots' and active and (slots_until is null or slots_until < $1)
+    and ($3::text[] is null or service_id = any($3))
 order by service_id limit $2 for no key update
 """
 
@@ -89,6 +91,8 @@ _SESSIONS = TypeAdapter(tuple[SlotSession, ...])
 _OUTCOMES: dict[str, type[Event]] = {one.TYPE: one for one in (BookingConfirmed, BookingExhausted)}
 DIARIES_AT_ONCE = 10
 """A few, for a thousand slots each take some milliseconds in which nothing else runs."""
+ONE_MORE_DAY = timedelta(days=1)
+"""Diaries are extended by so much beyond the horizon, and so once a day rather than at every look."""
 REFERENCES_A_BLOCK = 1000
 NOT_LISTED_YET = timedelta(seconds=30)
 """How long a placement may wait for a service that pathways knows and booking has not read of yet."""
@@ -120,17 +124,29 @@ class SettledMeanwhile(Transient):
 class Diaries:
     """Diaries, slots and placements in PostgreSQL."""
 
-    def __init__(self, database: Database, *, clock: Callable[[], datetime], lead: timedelta) -> None:
+    def __init__(
+        self, database: Database, *, clock: Callable[[], datetime], lead: timedelta, horizon: timedelta
+    ) -> None:
+        """Diaries have slots up to the horizon from now; one that begins sooner than the lead from now is not held."""
         self._database = database
         self._clock = clock
         self._lead = lead
+        self._horizon = horizon
         self._references = _References()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Connection]:
+        # Said, because a server may have another default: each statement must see what others committed before it.
+        async with self._database.pool.acquire() as connection, connection.transaction(isolation="read_committed"):
+            yield connection
 
     # Placements
 
     async def settle(self, requests: Sequence[BookingRequested]) -> list[Event]:
         """Settle each placement once; what was told of it before is told again. One event a placement."""
-        by_id = {request.data.brief.placement_id: request for request in requests}
+        by_id: dict[UUID, BookingRequested] = {}
+        for request in requests:
+            by_id.setdefault(request.data.brief.placement_id, request)
         told = await self._told(list(by_id))
         while left := [request for placement, request in by_id.items() if placement not in told]:
             try:
@@ -144,7 +160,7 @@ class Diaries:
         return {row["placement_id"]: _OUTCOMES[row["told_type"]].read(row["told"].encode()) for row in rows}
 
     async def _settle(self, requests: list[BookingRequested]) -> dict[UUID, Event]:
-        async with self._database.pool.acquire() as connection, connection.transaction():
+        async with self._transaction() as connection:
             now = self._clock()
             diaries = await self._lock(connection, requests, now)
             decisions = allocate(requests, diaries, now)
@@ -155,7 +171,7 @@ class Diaries:
                 reference = next(references) if isinstance(decision, Given) else ""
                 outcome = outcome_of(request, decision, reference=reference, now=now)
                 settled.append((request, decision, reference, outcome))
-            settled.sort(key=lambda one: one[0].data.brief.placement_id)
+            settled.sort(key=lambda one: one[0].data.brief.placement_id.int)
             await self._store(connection, settled, now)
         return {request.data.brief.placement_id: event for request, _, _, event in settled}
 
@@ -222,45 +238,55 @@ class Diaries:
     # Diaries
 
     async def list_services(self, events: Sequence[ServiceListed]) -> None:
-        """Keep the newest version of each service."""
+        """Keep the newest version of each service. A changed diary is never seen without its new slots."""
         newest: dict[str, tuple[int, Service]] = {}
         for event in events:
             version, service = event.data.version, event.data.service
             if version > newest.get(service.service_id, (0, service))[0]:
                 newest[service.service_id] = (version, service)
         rows = [newest[service_id] for service_id in sorted(newest)]
-        await self._database.pool.execute(
-            LIST,
-            [service.service_id for _, service in rows],
-            [version for version, _ in rows],
-            [service.active for _, service in rows],
-            [service.booking for _, service in rows],
-            [service.accept_within_minutes for _, service in rows],
-            [_SESSIONS.dump_json(service.sessions).decode() for _, service in rows],
-        )
+        for begin in range(0, len(rows), DIARIES_AT_ONCE):
+            await self._list(rows[begin : begin + DIARIES_AT_ONCE])
 
-    async def extend(self, horizon: timedelta) -> int:
+    async def _list(self, rows: Sequence[tuple[int, Service]]) -> None:
+        service_ids = [service.service_id for _, service in rows]
+        async with self._transaction() as connection:
+            await connection.execute(
+                LIST,
+                service_ids,
+                [version for version, _ in rows],
+                [service.active for _, service in rows],
+                [service.booking for _, service in rows],
+                [service.accept_within_minutes for _, service in rows],
+                [_SESSIONS.dump_json(service.sessions).decode() for _, service in rows],
+            )
+            await self._extend(connection, service_ids)
+
+    async def extend(self) -> int:
         """Give diaries slots up to the horizon. Returns how many diaries were due; call again until none is."""
+        async with self._transaction() as connection:
+            return await self._extend(connection, None)
+
+    async def _extend(self, connection: Connection, service_ids: list[str] | None) -> int:
         now = self._clock()
-        end = now + horizon
-        async with self._database.pool.acquire() as connection, connection.transaction():
-            # A day of slack: each diary is extended once a day, not at every look.
-            due = await connection.fetch(DUE, end - timedelta(days=1), DIARIES_AT_ONCE)
-            changed = [row["service_id"] for row in due if row["slots_until"] is None]
-            if changed:
-                await connection.execute(CLEAR, changed, now)
-            slots = [
-                (row["service_id"], slot)
-                for row in due
-                for slot in slots_between(_SESSIONS.validate_json(row["sessions"]), row["slots_until"] or now, end)
-            ]
-            if due:
-                await connection.execute(
-                    ADD_SLOTS,
-                    [service_id for service_id, _ in slots],
-                    [slot.starts_at for _, slot in slots],
-                    [slot.minutes for _, slot in slots],
-                    [slot.capacity for _, slot in slots],
-                )
-                await connection.execute(REACHED, [row["service_id"] for row in due], end)
+        end = now + self._horizon
+        due = await connection.fetch(DUE, end, DIARIES_AT_ONCE, service_ids)
+        if not due:
+            return 0
+        end += ONE_MORE_DAY
+        changed = [row["service_id"] for row in due if row["slots_until"] is None]
+        if changed:
+            await connection.execute(CLEAR, changed, now)
+        slots: list[tuple[str, Slot]] = []
+        for service_id, sessions, slots_until in due:
+            begin = max(now, slots_until or now)  # a diary that was at rest is given nothing of the past
+            slots += ((service_id, slot) for slot in slots_between(_SESSIONS.validate_json(sessions), begin, end))
+        await connection.execute(
+            ADD_SLOTS,
+            [service_id for service_id, _ in slots],
+            [slot.starts_at for _, slot in slots],
+            [slot.minutes for _, slot in slots],
+            [slot.capacity for _, slot in slots],
+        )
+        await connection.execute(REACHED, [row["service_id"] for row in due], end)
         return len(due)
