@@ -12,7 +12,7 @@ ALLOWED = frozenset((
     "event", "level", "timestamp", "service", "replica", "topic", "topics", "partition", "offset", "group", "reader",
     "type", "event_id", "referral", "placement", "message", "organisation", "service_id", "reason", "error", "count",
     "buried", "told", "seconds", "attempt", "pause", "host", "port", "state", "status", "method", "route", "epoch",
-    "position", "part", "version", "added", "changed", "unchanged", "delisted", "waited", "pending", "table",
+    "position", "part", "services", "version", "added", "changed", "unchanged", "delisted", "waited", "pending", "table",
     "schema", "url", "signal", "pid",
 ))
 # fmt: on
