@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
+from anyio import Event
 from sse_starlette import ServerSentEvent
 
 from services.chassis.audit import audit
@@ -31,26 +32,29 @@ class Feed:
         self._news = news
         self._settings = settings
 
-    async def stream(self, caller: Caller, wanted: Wanted, since: Cursor) -> AsyncIterator[bytes]:
-        """What the reader wants after a cursor, for ever. Ends when the database is away: the reader asks again."""
+    async def stream(self, caller: Caller, wanted: Wanted, since: Cursor, ending: Event) -> AsyncIterator[bytes]:
+        """What the reader wants after a cursor, until `ending` is set.
+
+        Ends too when the database is away, and when a new epoch begins: the reader asks again and is told more.
+        """
         try:
-            async for chunk in self._chunks(caller, wanted, since):
+            async for chunk in self._chunks(caller, wanted, since, ending):
                 yield chunk
         except Exception as error:
             if not is_transient(error):
                 raise
 
-    async def _chunks(self, caller: Caller, wanted: Wanted, since: Cursor) -> AsyncIterator[bytes]:
+    async def _chunks(self, caller: Caller, wanted: Wanted, since: Cursor, ending: Event) -> AsyncIterator[bytes]:
         at = since
         # A cursor without an event: who loses the connection now resumes here, even if nothing had come.
         yield _block(id=str(at), retry=RETRY_MS)
         spoken = time.monotonic()
-        while True:
+        while not ending.is_set():
             bell = self._news.bell
             epoch, end = await self._referrals.end()
             if epoch != at.epoch:
                 return
-            while at.position < end:
+            while at.position < end and not ending.is_set():
                 told, at = await self._next(wanted, at, end)
                 if told:
                     await audit(self._database.pool, caller, "read events", sorted({str(t.referral_id) for t in told}))

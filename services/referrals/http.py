@@ -4,6 +4,7 @@ import time
 from typing import Annotated, Any, Protocol
 from uuid import UUID
 
+from anyio import Event
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel
 from sse_starlette import EventSourceResponse
@@ -21,6 +22,9 @@ from services.referrals.news import News, heard
 from services.referrals.settings import ReferralsSettings
 from services.referrals.state import Referral
 from services.referrals.store import History, Referrals, Wanted
+
+ENDING_SECONDS = 3.0
+"""How long a stream may take to end by itself when the process stops."""
 
 LOOK_SECONDS = 0.1
 """How often a read looks again for a referral that may be on its way."""
@@ -141,7 +145,14 @@ def routes(
         _speaks_for_itself(request, caller)
         start = _start(last_event_id or since, Cursor(*await referrals.end()))
         wanted = Wanted(caller.organisation, types, referral, service)
-        return EventSourceResponse(feed.stream(caller, wanted, start), ping=0, sep="\n")
+        ending = Event()
+        return EventSourceResponse(
+            feed.stream(caller, wanted, start, ending),
+            ping=0,
+            sep="\n",
+            shutdown_event=ending,
+            shutdown_grace_period=ENDING_SECONDS,
+        )
 
     return router
 
