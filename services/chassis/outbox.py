@@ -1,6 +1,7 @@
 """The outbox: events that a transaction decided without a cause on the log, told after it, in order."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
 from contracts.envelope import Event
@@ -52,7 +53,8 @@ class Outbox:
         events: Sequence[tuple[object, str, str, str]],
     ) -> None:
         """Store events given as (id, type, key, JSON text), in the caller's transaction."""
-        await connection.execute(PUT, *(list(column) for column in zip(*events, strict=True)))
+        if events:
+            await connection.execute(PUT, *(list(column) for column in zip(*events, strict=True)))
 
     def wake(self) -> None:
         """There is something new: drain at once."""
@@ -64,19 +66,13 @@ class Outbox:
         async with self._database.pool.acquire() as connection:
             while not await connection.fetchval("select pg_try_advisory_lock($1)", lock):
                 await asyncio.sleep(POLL_SECONDS)
-            try:
-                while True:
-                    self._woken.clear()
-                    while await self._drain_once(connection) == BATCH:
-                        pass
-                    try:
-                        async with asyncio.timeout(POLL_SECONDS):
-                            await self._woken.wait()
-                    except TimeoutError:
-                        pass
-            finally:
-                if not connection.is_closed():
-                    await connection.execute("select pg_advisory_unlock($1)", lock)
+            while True:  # the pool frees the lock when it takes the connection back
+                self._woken.clear()
+                while await self._drain_once(connection) == BATCH:
+                    pass
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await self._woken.wait()
 
     async def _drain_once(self, connection: Connection) -> int:
         rows = await connection.fetch(UNTOLD, BATCH)

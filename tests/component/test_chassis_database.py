@@ -1,0 +1,191 @@
+"""PostgreSQL under the chassis: one schema and role a service, made once, and nothing of another's in reach."""
+
+import threading
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ProcessPoolExecutor
+
+import asyncpg
+import psycopg
+import pytest
+from psycopg import sql
+
+from services.chassis.audit import audit
+from services.chassis.database import AUDIT, OUTBOX, Database, NotMigrated
+from services.chassis.identity import Caller
+from tests.chassis_examples import settings
+
+pytestmark = pytest.mark.backing
+
+ALPHA, BETA = "chassis_test_alpha", "chassis_test_beta"
+
+
+@pytest.fixture(autouse=True)
+def no_roles(database: str) -> Iterator[None]:
+    """Roles belong to the whole server: those of these tests do not exist before, nor after."""
+    drop_roles(database)
+    yield
+    drop_roles(database)
+
+
+def drop_roles(database: str) -> None:
+    """Drop the roles, with what they own in this database."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        for schema in (ALPHA, BETA):
+            role = sql.Identifier(f"onward_{schema}")
+            if connection.execute("select 1 from pg_roles where rolname = %s", [f"onward_{schema}"]).fetchone():
+                connection.execute(sql.SQL("drop owned by {}").format(role))
+                connection.execute(sql.SQL("drop role {}").format(role))
+
+
+def of(database: str, schema: str) -> Database:
+    """A service's database, with the tables that several services keep."""
+    return Database(settings(database=database), schema, OUTBOX, AUDIT)
+
+
+def migrate(database: str) -> None:
+    """Migrate, in a process of its own."""
+    of(database, ALPHA).migrate()
+
+
+@pytest.fixture
+async def alpha(database: str) -> AsyncIterator[Database]:
+    """A service's database, migrated and started."""
+    whole = of(database, ALPHA)
+    whole.migrate()
+    await whole.start()
+    yield whole
+    await whole.stop()
+
+
+def tables(database: str) -> set[tuple[str, str, str]]:
+    """Schema, name and owner of every table that is not yoyo's."""
+    with psycopg.connect(database) as connection:
+        rows = connection.execute(
+            "select schemaname, tablename, tableowner from pg_tables"
+            " where schemaname like 'chassis_test_%' and tablename !~ 'yoyo'"
+        )
+        return {(schema, table, owner) for schema, table, owner in rows}
+
+
+EXPECTED = {(ALPHA, "outbox", f"onward_{ALPHA}"), (ALPHA, "audit", f"onward_{ALPHA}")}
+
+
+def test_migrating_makes_schema_role_and_tables(database: str) -> None:
+    """All belong to the service's role."""
+    migrate(database)
+    assert EXPECTED == tables(database)
+
+
+def test_migrating_twice_changes_nothing(database: str) -> None:
+    """Every start may migrate."""
+    migrate(database)
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL(
+                "insert into {}.audit (organisation, practitioner, role, action, ids)"
+                " values ('RX1', 'P1', 'nurse', 'read', array['1'])"
+            ).format(sql.Identifier(ALPHA))
+        )
+        migrate(database)
+        assert (1,) == connection.execute(
+            sql.SQL("select count(*) from {}.audit").format(sql.Identifier(ALPHA))
+        ).fetchone()
+    assert EXPECTED == tables(database)
+
+
+def test_several_processes_migrate_at_once(database: str) -> None:
+    """Every replica of a release starts at the same moment."""
+    with ProcessPoolExecutor(4) as processes:
+        assert [None] * 6 == list(processes.map(migrate, [database] * 6))
+    assert EXPECTED == tables(database)
+
+
+def test_a_role_that_another_database_is_making_is_waited_for(database: str) -> None:
+    """Roles are the server's, the migrations' lock a database's: two systems of one server may start together."""
+    with psycopg.connect(database) as other:
+        other.execute(sql.SQL("create role {}").format(sql.Identifier(f"onward_{ALPHA}")))
+        migrating = threading.Thread(target=migrate, args=[database])
+        migrating.start()
+        with psycopg.connect(database, autocommit=True) as watching:
+            waiting = (
+                "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like 'create role%'"
+            )
+            while watching.execute(waiting).fetchone() == (0,):
+                assert migrating.is_alive()
+        other.commit()
+        migrating.join()
+    assert EXPECTED == tables(database)
+
+
+async def test_a_service_cannot_read_anothers_tables(alpha: Database, database: str) -> None:
+    """Permission denied, by name or by search path, to read or to write."""
+    beta = of(database, BETA)
+    beta.migrate()
+    await beta.start()
+    try:
+        for statement in (
+            f"select * from {ALPHA}.outbox",
+            f"insert into {ALPHA}.audit (organisation) values ('RX1')",
+            f"drop table {ALPHA}.outbox",
+            f"create table {ALPHA}.mine (x int)",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await beta.pool.execute(statement)
+    finally:
+        await beta.stop()
+
+
+async def test_every_connection_has_the_services_role_and_schema(alpha: Database) -> None:
+    """Also one that was used and came back."""
+    for _ in range(3):
+        assert (f"onward_{ALPHA}", ALPHA) == tuple(
+            await alpha.pool.fetchrow("select current_user::text, current_schema()::text")
+        )
+
+
+async def test_a_pool_holds_no_more_connections_than_it_may(database: str, alpha: Database) -> None:
+    """Many services share one server."""
+    connections = [await alpha.pool.acquire() for _ in range(4)]
+    with pytest.raises(TimeoutError):
+        await alpha.pool.acquire(timeout=0.05)
+    for connection in connections:
+        await alpha.pool.release(connection)
+
+
+async def test_a_schema_that_was_not_made_is_named(database: str) -> None:
+    """Whoever starts the service reads which command is missing."""
+    with pytest.raises(NotMigrated, match=f"the schema {ALPHA} has not been made: run `onward migrate`"):
+        await of(database, ALPHA).start()
+
+
+async def test_it_stops_twice_and_without_a_start(database: str) -> None:
+    """A process that failed to start stops everything all the same."""
+    never = of(database, ALPHA)
+    await never.stop()
+    never.migrate()
+    await never.start()
+    await never.stop()
+    await never.stop()
+
+
+async def test_a_read_leaves_a_row_in_the_services_own_audit(alpha: Database) -> None:
+    """Who, for whom, in which capacity, what, and of whom."""
+    await audit(alpha.pool, Caller("RX1", "P123", "nurse"), "read", ["5f1c2a34", "6f1c2a34"])
+    row = await alpha.pool.fetchrow("select * from audit")
+    assert row is not None
+    assert ("RX1", "P123", "nurse", "read", ["5f1c2a34", "6f1c2a34"]) == tuple(row)[2:]
+
+
+async def test_a_read_that_leaves_no_row_is_not_answered(alpha: Database) -> None:
+    """A failure to write it down is a failure of the call."""
+    await alpha.pool.execute("drop table audit")
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await audit(alpha.pool, Caller("RX1", "P123", "nurse"), "read", ["5f1c2a34"])
+
+
+async def test_locks_of_two_services_differ(database: str) -> None:
+    """One number for a name of a schema, in every process, and another for every other schema or name."""
+    numbers = {of(database, schema).lock_number(name) for schema in (ALPHA, BETA) for name in ("outbox", "horizon")}
+    assert 4 == len(numbers)
+    assert of(database, ALPHA).lock_number("outbox") in numbers
+    assert all(-(2**63) <= number < 2**63 for number in numbers)
