@@ -19,12 +19,13 @@ FAMILY = UUID("6a1d3c52-0000-4000-8000-000000000000")
 
 def session(begins: str = "00:00", ends: str = "24:00", **changes: Any) -> SlotSession:
     """A session on every day, with a slot for one patient every half hour."""
-    return SlotSession(**{"days": DAYS, "begins": begins, "ends": ends, "slot_minutes": 30, "capacity": 1} | changes)
+    whole: dict[str, Any] = {"days": DAYS, "begins": begins, "ends": ends, "slot_minutes": 30, "capacity": 1}
+    return SlotSession(**whole | changes)
 
 
 def service(service_id: str, *sessions: SlotSession, **changes: Any) -> Service:
     """A service that books by slots where it has sessions, and else takes everyone who comes."""
-    whole = {
+    whole: dict[str, Any] = {
         "service_id": service_id,
         "name": f"Service {service_id}",
         "service_type": 135,
@@ -34,7 +35,7 @@ def service(service_id: str, *sessions: SlotSession, **changes: Any) -> Service:
         "booking": "slots" if sessions else "delivery",
         "sessions": sessions,
     }
-    return Service(**{**whole, **changes})
+    return Service(**whole | changes)
 
 
 def listed(entry: Service, version: int = 1) -> ServiceListed:
@@ -50,7 +51,7 @@ def listed(entry: Service, version: int = 1) -> ServiceListed:
 
 def candidate(service_id: str, **changes: Any) -> Candidate:
     """A service that could take the patient."""
-    whole = {
+    whole: dict[str, Any] = {
         "service_id": service_id,
         "name": f"Service {service_id}",
         "service_type": 135,
@@ -62,12 +63,12 @@ def candidate(service_id: str, **changes: Any) -> Candidate:
         "booking": "slots",
         "why": "nearest suitable open urgent treatment centre, 2.5 km",
     }
-    return Candidate(**{**whole, **changes})
+    return Candidate(**whole | changes)
 
 
 def brief(placement: int = 1, *, minutes: int = 120, **changes: Any) -> Brief:
     """What a placement carries: a woman of 70 who is to be seen within so many minutes."""
-    whole = {
+    whole: dict[str, Any] = {
         "placement_id": UUID(int=placement),
         "answer_by": NOON + timedelta(minutes=15),
         "accept": "any",
@@ -85,7 +86,7 @@ def brief(placement: int = 1, *, minutes: int = 120, **changes: Any) -> Brief:
         "referrer": Referrer(organisation="ONW01", practitioner="P1", role="paramedic"),
         "desk": DESK,
     }
-    return Brief(**{**whole, **changes})
+    return Brief(**whole | changes)
 
 
 def requested(
