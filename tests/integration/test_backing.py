@@ -20,6 +20,7 @@ import psycopg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import UnknownTopicOrPartitionError
 
 from services.backing import instance, kafka, postgres
 from services.backing.failures import GivenUnreachable, ServerDied
@@ -407,10 +408,16 @@ def test_the_log_of_postgresql_holds_no_values(folder: Path, said: list[str]) ->
 
 
 async def test_a_topic_is_never_made_by_a_typing_error(folder: Path, said: list[str]) -> None:
-    """Asking for a topic that nobody declared does not create it."""
+    """Telling something to a topic that nobody declared is refused and does not create it."""
     broker = kafka.start(folder / "kafka", cache=EMBEDDED.cache, say=said.append)
+    producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap_servers, request_timeout_ms=500)
+    await producer.start()
+    try:
+        with pytest.raises(UnknownTopicOrPartitionError):
+            await producer.send_and_wait("refferals", b"lost?")
+    finally:
+        await producer.stop()
     async with admin(instance.Backing(broker.bootstrap_servers, "")) as client:
-        await client.describe_topics(["refferals"])
         assert [] == await client.list_topics()
 
 
