@@ -103,7 +103,7 @@ def meaning(schema: Schema) -> dict[str, Any]:
             return {name: bound(value) for name, value in part.items()}
         referred = bound(definitions[part["$ref"].rsplit("/", 1)[1]]) if "$ref" in part else {}
         return referred | {
-            keyword: value if keyword in ("default", "const", "enum") else bound(value, names=keyword == "properties")
+            keyword: value if keyword == "default" else bound(value, names=keyword == "properties")
             for keyword, value in part.items()
             if keyword not in WORDS and keyword not in ("$ref", "$defs")
         }

@@ -66,6 +66,24 @@ class Closed(Data):
     why: Literal["full", "closed"]
 
 
+class ClosedAndSince(Closed):
+    """The same with an attribute more."""
+
+    since: str | None = None
+
+
+class Titled(Data):
+    """Has an attribute that is called like a keyword."""
+
+    title: str = "duty doctor"
+
+
+class TitledElsewise(Data):
+    """The same, but left out it means something else."""
+
+    title: str = "nurse in charge"
+
+
 HARMLESS = {
     "nothing changes": (attributes(a=str), attributes(a=str)),
     "an attribute that may be left out is added": (attributes(a=str), attributes(a=str, b=(str | None, None))),
@@ -97,6 +115,11 @@ BREAKING: dict[str, tuple[Schema, Schema, set[str]]] = {
     "free text becomes a vocabulary": (attributes(a=str), attributes(a=Literal["x", "y"]), {RECORDS}),
     "a pattern is added": (attributes(a=str), attributes(a=Annotated[str, Field(pattern="^x$")]), {RECORDS}),
     "a lowest value is added": (attributes(a=int), attributes(a=Annotated[int, Field(ge=1)]), {RECORDS}),
+    "a lowest value rises": (
+        attributes(a=Annotated[int, Field(ge=1)]),
+        attributes(a=Annotated[int, Field(ge=2)]),
+        {RECORDS},
+    ),
     "a highest value falls": (
         attributes(a=Annotated[int, Field(le=20)]),
         attributes(a=Annotated[int, Field(le=10)]),
@@ -125,6 +148,16 @@ BREAKING: dict[str, tuple[Schema, Schema, set[str]]] = {
         attributes(a=(HoursElsewhere, HoursElsewhere())),
         {RECORDS},
     ),
+    "left out, it means something else, called like a keyword": (
+        attributes(a=(Titled, Titled())),
+        attributes(a=(TitledElsewise, TitledElsewise())),
+        {RECORDS},
+    ),
+    "a limit beside alternatives falls": (
+        {"anyOf": [{"type": "integer"}, {"type": "null"}], "maximum": 20},
+        {"anyOf": [{"type": "integer"}, {"type": "null"}], "maximum": 10},
+        {RECORDS},
+    ),
     "unknown attributes are refused": (attributes(a=Tried), attributes(a=Closed), {RECORDS}),
     # What old readers would not survive.
     "a word is added": (attributes(a=Literal["x"]), attributes(a=Literal["x", "y"]), {READERS}),
@@ -135,6 +168,11 @@ BREAKING: dict[str, tuple[Schema, Schema, set[str]]] = {
     "a number may be broken": (attributes(a=int), attributes(a=float), {READERS}),
     "an alternative is added": (attributes(a=Hours), attributes(a=Hours | tuple[str, ...]), {READERS}),
     "a pattern is dropped": (attributes(a=Annotated[str, Field(pattern="^x$")]), attributes(a=str), {READERS}),
+    "a lowest value falls": (
+        attributes(a=Annotated[int, Field(ge=2)]),
+        attributes(a=Annotated[int, Field(ge=1)]),
+        {READERS},
+    ),
     "a highest value rises": (
         attributes(a=Annotated[int, Field(le=10)]),
         attributes(a=Annotated[int, Field(le=20)]),
@@ -146,7 +184,17 @@ BREAKING: dict[str, tuple[Schema, Schema, set[str]]] = {
         {READERS},
     ),
     "unknown attributes are allowed": (attributes(a=Closed), attributes(a=Tried), {READERS}),
+    "an attribute is added where no unknown one is taken": (
+        attributes(a=Closed),
+        attributes(a=ClosedAndSince),
+        {READERS},
+    ),
     # What neither would survive.
+    "an object becomes a map of something else": (
+        attributes(a=Closed),
+        attributes(a=dict[str, int]),
+        {RECORDS, READERS},
+    ),
     "a needed attribute is removed": (attributes(a=str), attributes(), {RECORDS, READERS}),
     "a needed attribute is renamed": (attributes(a=str), attributes(b=str), {RECORDS, READERS}),
     "the type changes": (attributes(a=str), attributes(a=int), {RECORDS, READERS}),
@@ -219,6 +267,12 @@ def test_a_difference_says_where() -> None:
     """The pointer leads into the record, through items and objects."""
     (found,) = differences(attributes(a=tuple[Tried, ...]), attributes(a=tuple[TriedForMore, ...]))
     assert ("/a/*/why", 'may be "on fire", which is not read') == (found.pointer, found.fault)
+
+
+def test_a_difference_is_said_once() -> None:
+    """An attribute that is needed now has no default, which is no second fault."""
+    (found,) = differences(attributes(a=(str, "")), attributes(a=str))
+    assert ("/a", "may be missing, where it is needed") == (found.pointer, found.fault)
 
 
 def test_an_attribute_called_like_a_keyword_is_compared() -> None:

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from contracts.compatibility import in_words
 from contracts.envelope import Data, Event
-from contracts.generate import RELEASED, SCHEMAS, altered, faults, main, schema_of, version_of, written
+from contracts.generate import RELEASED, SCHEMAS, altered, declared, faults, main, schema_of, version_of, written
 from contracts.topics import Topic
 
 Freeze = Callable[..., int]
@@ -55,6 +55,28 @@ def test_a_schema_has_what_cloudevents_requires(type_: str) -> None:
 def test_a_schema_is_written_the_same_every_time(type_: str) -> None:
     """Its file depends on the contract alone."""
     assert written(schema_of(CONTRACTS[type_])) == written(schema_of(CONTRACTS[type_]))
+
+
+def titles_in(part: object, *, names: bool = False) -> set[str]:
+    """The titles in a schema."""
+    if not isinstance(part, dict):
+        return set()
+    own = {part["title"]} if isinstance(part.get("title"), str) and not names else set()
+    return own.union(*(titles_in(value, names=name in ("properties", "$defs")) for name, value in part.items()))
+
+
+@pytest.mark.parametrize("type_", CONTRACTS)
+def test_only_models_have_titles(type_: str) -> None:
+    """A title of each attribute would only repeat its name."""
+    schema = schema_of(CONTRACTS[type_])
+    assert {schema["title"], *schema["$defs"]} == titles_in(schema)
+
+
+def test_only_this_packages_contracts_are_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What others declare, as this test does, is theirs to freeze."""
+    monkeypatch.setattr(Event, "KNOWN", dict(Event.KNOWN))
+    planted = seen(SeenData)
+    assert (True, CONTRACTS) == (planted.TYPE in Event.KNOWN, declared())
 
 
 class SeenData(Data):

@@ -8,15 +8,23 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from contracts.bookings import BookingConfirmed
-from contracts.envelope import effect_id
+from contracts.envelope import Data, Event, effect_id
 from contracts.submissions import ReferralSubmitted
 
 NOW = datetime(2026, 3, 2, 14, tzinfo=UTC)
-SUBMITTED = VALID_BY_NAME["referral.submitted/stroke"].read()
-CONFIRMED = VALID_BY_NAME["booking.confirmed/stroke"].read().data
 
 TYPES = st.sampled_from(list(CONTRACTS))
 KEYS = st.text(max_size=40)
+
+
+def submitted() -> Event:
+    """A fact that began a transaction, with a key that is not its subject."""
+    return VALID_BY_NAME["referral.submitted/stroke"].read().model_copy(update={"partitionkey": "another key"})
+
+
+def confirmed() -> Data:
+    """What an effect says."""
+    return VALID_BY_NAME["booking.confirmed/stroke"].read().data
 
 
 @settings(deadline=None)
@@ -73,13 +81,13 @@ def test_no_type_has_a_slash() -> None:
 @given(st.uuids(), st.text(min_size=1, max_size=200))
 def test_a_first_fact_begins_its_own_transaction(id_: UUID, subject: str) -> None:
     """It correlates with itself, has no cause, and is keyed by its subject."""
-    event = ReferralSubmitted.first(SUBMITTED.data, id=id_, source="onward/gateway/ONW01", subject=subject, time=NOW)
+    event = ReferralSubmitted.first(submitted().data, id=id_, source="onward/gateway/ONW01", subject=subject, time=NOW)
     assert (id_, id_, None, subject) == (event.id, event.correlationid, event.causationid, event.partitionkey)
 
 
 def test_a_first_fact_may_have_another_key() -> None:
     """The key may be given."""
-    event = ReferralSubmitted.first(SUBMITTED.data, id=SUBMITTED.id, source="s", subject="a", time=NOW, key="b")
+    event = ReferralSubmitted.first(submitted().data, id=submitted().id, source="s", subject="a", time=NOW, key="b")
     assert ("a", "b") == (event.subject, event.partitionkey)
 
 
@@ -87,27 +95,30 @@ def test_a_first_fact_may_have_another_key() -> None:
 @given(KEYS)
 def test_an_effect_belongs_to_its_cause(key: str) -> None:
     """Cause and transaction, subject, key and trace are the cause's; the id follows from it."""
-    event = BookingConfirmed.effect_of(SUBMITTED, CONFIRMED, source="onward/booking", time=NOW, effect_key=key)
+    cause = submitted()
+    event = BookingConfirmed.effect_of(cause, confirmed(), source="onward/booking", time=NOW, effect_key=key)
     assert (
-        effect_id(SUBMITTED.id, "booking.confirmed", key),
-        SUBMITTED.id,
-        SUBMITTED.correlationid,
-        SUBMITTED.subject,
-        SUBMITTED.partitionkey,
-        SUBMITTED.traceparent,
+        effect_id(cause.id, "booking.confirmed", key),
+        cause.id,
+        cause.correlationid,
+        cause.subject,
+        cause.partitionkey,
+        cause.traceparent,
     ) == (event.id, event.causationid, event.correlationid, event.subject, event.partitionkey, event.traceparent)
 
 
 def test_an_effect_of_an_effect_stays_in_the_transaction() -> None:
     """Correlation is the transaction's, causation the last step's."""
-    step = BookingConfirmed.effect_of(SUBMITTED, CONFIRMED, source="onward/booking", time=NOW)
-    event = BookingConfirmed.effect_of(step, CONFIRMED, source="onward/booking", time=NOW)
-    assert (step.id, SUBMITTED.id) == (event.causationid, event.correlationid)
+    cause = submitted()
+    step = BookingConfirmed.effect_of(cause, confirmed(), source="onward/booking", time=NOW)
+    event = BookingConfirmed.effect_of(step, confirmed(), source="onward/booking", time=NOW)
+    assert (step.id, cause.id) == (event.causationid, event.correlationid)
 
 
 def test_a_new_event_names_its_contract() -> None:
     """Type, schema address and classification are the contract's, in what is written too."""
-    event = BookingConfirmed.effect_of(SUBMITTED, CONFIRMED, source="onward/booking", time=NOW)
+    cause = submitted()
+    event = BookingConfirmed.effect_of(cause, confirmed(), source="onward/booking", time=NOW)
     written = BookingConfirmed.read(event.to_json())
     assert ("booking.confirmed", "urn:onward:contracts:booking.confirmed:1.0", "clinical") == (
         written.type,
