@@ -12,8 +12,8 @@ ALLOWED = frozenset((
     "event", "level", "timestamp", "service", "replica", "topic", "topics", "partition", "offset", "group", "reader",
     "type", "event_id", "referral", "placement", "message", "organisation", "service_id", "reason", "error", "count",
     "buried", "told", "seconds", "attempt", "pause", "host", "port", "state", "status", "method", "route", "epoch",
-    "position", "part", "services", "version", "added", "changed", "unchanged", "delisted", "waited", "pending", "table",
-    "schema", "url", "signal", "pid",
+    "position", "part", "services", "version", "added", "changed", "unchanged", "delisted", "waited", "pending",
+    "table", "schema", "url", "signal", "pid",
 ))
 # fmt: on
 """Keys that a log line may carry: ids, counts, names of parts, and reasons written by us. Never a name, an NHS number
