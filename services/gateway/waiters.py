@@ -36,8 +36,9 @@ class Waiters:
         finally:
             self._count -= 1
             answer.cancel()
-            if others := [other for other in self._waiting.pop(transaction, ()) if other is not answer]:
-                self._waiting[transaction] = others
+            self._waiting[transaction].remove(answer)
+            if not self._waiting[transaction]:
+                del self._waiting[transaction]
 
     def wake(self, events: Sequence[Event | Tombstone]) -> None:
         """Give each outcome's answer to those who wait for it."""

@@ -481,3 +481,24 @@ async def test_many_at_once_are_one_row_each(start: Start) -> None:
         len({answer.json()["referral_id"] for answer in answers}),
         {str(row["referral_id"]) for row in rows} & {answer.json()["referral_id"] for answer in answers},
     )
+
+
+async def test_two_replicas_that_share_keys_never_wait_for_each_other_in_a_circle(start: Start) -> None:
+    """The same keys at both, in opposite order: every key is new exactly once, and no statement is given up."""
+    one, other = await start(), await start()
+    event = await some_event(one)
+    keys = [uuid4() for _ in range(300)]
+
+    async def put(replica: Replica, order: Sequence[UUID]) -> list[bool]:
+        copies = [event.model_copy(update={"id": uuid4()}) for _ in order]
+        return await asyncio.gather(
+            *(
+                replica.attempts.put(NewAttempt("RX9", key, b"d" * 32, copy))
+                for key, copy in zip(order, copies, strict=True)
+            )
+        )
+
+    for _ in range(5):
+        await one.database.pool.execute("truncate attempts")
+        ours, theirs = await asyncio.gather(put(one, keys), put(other, keys[::-1]))
+        assert [True] * len(keys) == [a != b for a, b in zip(ours, theirs[::-1], strict=True)]

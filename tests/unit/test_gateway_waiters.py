@@ -1,5 +1,7 @@
 """Requests that wait for an outcome."""
 
+import gc
+import weakref
 from uuid import uuid4
 
 from gateway_examples import confirmed, exhausted, listed
@@ -67,3 +69,15 @@ async def test_one_who_left_is_not_woken() -> None:
         assert leaving is not None
         assert staying is not None
         assert (True, True) == (leaving.cancelled(), staying.done())
+
+
+async def test_nothing_is_kept_of_one_who_left() -> None:
+    """Or a gateway that runs for months would remember every request."""
+    waiters, transaction = Waiters(10), uuid4()
+    with waiters.waiting_for(transaction):
+        with waiters.waiting_for(transaction) as leaving:
+            assert leaving is not None
+            kept = weakref.ref(leaving)
+        del leaving
+        gc.collect()
+        assert None is kept()
