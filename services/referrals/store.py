@@ -40,24 +40,18 @@ select epoch, last from feed
 """
 
 TOLD = """
--- What an organisation may see of the feed after one position and up to another, in order: as the referrer, and as the
--- receiver of somebody else's referral. Each half stops at the limit by its own index.
-(select position, referral_id, type, body from facts
- where referrer = $1 and position > $2 and position <= $3
-   and ($4::text[] is null or type = any($4)) and ($5::text is null or service_id = $5)
- order by position limit $6)
-union all
-(select position, referral_id, type, body from facts
- where receiver = $1 and referrer <> $1 and position > $2 and position <= $3
-   and ($4::text[] is null or type = any($4)) and ($5::text is null or service_id = $5)
- order by position limit $6)
-order by position limit $6
+-- What an organisation may see of the feed after one position and up to another, in order.
+select * from told_to($1, $2, $3, $4, $5, $6)
 """
 
 TOLD_OF_REFERRAL = """
--- The same of one referral, found by its own index.
-select position, referral_id, type, body from facts
-where referral_id = $7 and (referrer = $1 or receiver = $1) and position > $2 and position <= $3
+-- The same of one referral: its few facts are found first, by its own index.
+with own as materialized (
+  select position, referral_id, type, body, service_id from facts
+  where referral_id = $7 and (referrer = $1 or receiver = $1)
+)
+select position, referral_id, type, body from own
+where position > $2 and position <= $3
   and ($4::text[] is null or type = any($4)) and ($5::text is null or service_id = $5)
 order by position limit $6
 """

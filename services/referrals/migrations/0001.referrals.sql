@@ -51,7 +51,7 @@ insert into feed (epoch, last) values (1, 0);
 
 -- Receipts that waited for the outcome of these referrals, whose rows are locked: to those on the referral.
 create function release_receipts(p_referral uuid[]) returns void
-language plpgsql set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 begin
   update referrals set waiting = false where id = any(p_referral);
   with waited as (
@@ -77,7 +77,7 @@ create function store_facts(
   p_at timestamptz, p_outcome smallint, p_referral uuid[], p_event uuid[], p_type text[], p_body text[],
   p_referrer text[], p_receiver text[], p_service text[], p_rank smallint[], p_state text[], p_owner text[],
   p_due timestamptz[]
-) returns void language plpgsql set enable_nestloop = off as $$
+) returns void language plpgsql set plan_cache_mode = force_generic_plan set enable_nestloop = off as $$
 declare
   v_moved   uuid[];
   v_version integer[];
@@ -124,7 +124,7 @@ end $$;
 create function store_receipts(
   p_at timestamptz, p_outcome smallint, p_referral uuid[], p_event uuid[], p_type text[], p_body text[]
 ) returns void
-language plpgsql set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+language plpgsql set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
   v_early  uuid[];
   v_stored integer;
@@ -159,4 +159,27 @@ begin
   if v_stored < cardinality(p_event) then
     raise exception 'some of these facts are stored already' using errcode = '40001';
   end if;
+end $$;
+
+-- What an organisation may see of the feed after one position and up to another, in order: as the referrer, and as the
+-- receiver of somebody else's referral. Read along both indexes until the limit, never sorted: the settings, since the
+-- planner takes the range for a handful of rows.
+create function told_to(
+  p_organisation text, p_after bigint, p_until bigint, p_types text[], p_service text, p_limit integer
+) returns table (feed_position bigint, feed_referral uuid, feed_type text, feed_body text)
+language plpgsql stable
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
+begin
+  return query
+    (select f.position, f.referral_id, f.type, f.body from facts f
+     where f.referrer = p_organisation and f.position > p_after and f.position <= p_until
+       and (p_types is null or f.type = any(p_types)) and (p_service is null or f.service_id = p_service)
+     order by f.position limit p_limit)
+    union all
+    (select f.position, f.referral_id, f.type, f.body from facts f
+     where f.receiver = p_organisation and f.referrer <> p_organisation
+       and f.position > p_after and f.position <= p_until
+       and (p_types is null or f.type = any(p_types)) and (p_service is null or f.service_id = p_service)
+     order by f.position limit p_limit)
+    order by 1 limit p_limit;
 end $$;
