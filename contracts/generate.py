@@ -163,6 +163,8 @@ def main(
         _release(folder)
     for one in amiss:
         print(one, file=sys.stderr)
+    if not amiss and not due:
+        print(f"{len(family)} contracts are frozen as they are")
     return 1 if amiss else 0
 
 

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
-from golden_examples import VALID, Example, faults_by_schema
+import pytest
+from golden_examples import VALID, VALID_BY_NAME, Example, faults_by_schema
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -59,3 +61,25 @@ def test_model_and_schema_agree(case: tuple[Example, Any]) -> None:
         refusal = str(error)
     assume(not any(rule in refusal for rule in BEYOND_THE_SCHEMA))
     assert bool(refusal) == bool(faults), refusal
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "taken_by"),
+    [
+        ("time", "2026-03-04 06:00:00Z", "model"),
+        ("time", "2026-03-04T06:00Z", "model"),
+        ("time", "1772604000", "model"),
+        ("id", "8329bf5f29124f3e8b06a97011e21eac", "model"),
+        ("version", 1.0, "schema"),
+    ],
+)
+def test_where_they_differ_is_known(attribute: str, value: Any, taken_by: str) -> None:
+    """What contracts/README.md lists as read by one of the two alone."""
+    example = VALID_BY_NAME["capacity.reported/least"]
+    document = example.document
+    (document["data"] if attribute == "version" else document)[attribute] = value
+    taken = set() if faults_by_schema(schema_of(example.contract), document) else {"schema"}
+    with suppress(ValidationError):
+        example.contract.read(json.dumps(document).encode())
+        taken.add("model")
+    assert {taken_by} == taken

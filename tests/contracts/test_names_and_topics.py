@@ -45,6 +45,14 @@ def test_a_type_names_a_fact(type_: str) -> None:
 
 
 @pytest.mark.parametrize("type_", CONTRACTS)
+def test_the_readme_lists_every_type(type_: str) -> None:
+    """With its topic and the service that writes it."""
+    topic = CONTRACTS[type_].TOPIC
+    row = rf"\| `{type_}` \| `{topic}`(, compacted)? \| {DECLARED['topics'][topic]['written_by']} \|"
+    assert re.search(row, (ROOT / "contracts" / "README.md").read_text()) is not None
+
+
+@pytest.mark.parametrize("type_", CONTRACTS)
 def test_no_type_speaks_for_the_nhs(type_: str) -> None:
     """The NHS's own types begin with uk.nhs."""
     assert not type_.startswith("uk.nhs")
