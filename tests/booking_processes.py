@@ -1,0 +1,165 @@
+"""Processes of booking on a real PostgreSQL: several on one database, each with a pool of its own."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from booking_requests import NOON, listed
+
+from contracts.bookings import BookingConfirmed, BookingExhausted
+from contracts.directory import Service
+from contracts.placements import BookingRequested
+from services.booking.service import MIGRATIONS
+from services.booking.store import Diaries
+from services.chassis.database import Database
+from services.chassis.settings import Settings
+
+PATIENCE = 30.0
+"""Seconds that a fact may take to come about."""
+
+
+class Clock:
+    """A time that tests set."""
+
+    def __init__(self, now: datetime = NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        """The time that was set."""
+        return self.now
+
+
+@dataclass
+class Booking:
+    """One process, as far as these tests need it."""
+
+    database: Database
+    diaries: Diaries
+
+    async def lists(self, *entries: Service, version: int = 1) -> None:
+        """Read these services' listings, in one batch."""
+        await self.diaries.list_services([listed(entry, version) for entry in entries])
+
+    async def settles(self, *requests: BookingRequested) -> list[Any]:
+        """What is told of these placements."""
+        return list(await self.diaries.settle(requests))
+
+    async def rows(self, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        """What the database holds."""
+        return [tuple(row) for row in await self.database.pool.fetch(query, *arguments)]
+
+    async def slots(self, service_id: str) -> list[tuple[Any, ...]]:
+        """Every slot of a diary in order: begin, minutes, capacity, held, withdrawn."""
+        return await self.rows(
+            "select starts_at, minutes, capacity, held, withdrawn from slots where service_id = $1 order by starts_at",
+            service_id,
+        )
+
+
+@asynccontextmanager
+async def booking(
+    url: str,
+    clock: Callable[[], datetime] = Clock(),  # noqa: B008 the time stands still where nobody sets it
+    *,
+    lead: timedelta = timedelta(minutes=10),
+    horizon: timedelta = timedelta(days=1),
+) -> AsyncIterator[Booking]:
+    """A process of booking, running: its tables made if they are missing."""
+    settings = Settings(kafka_bootstrap_servers="127.0.0.1:1", database_url=url, keys_file=Path("none"))
+    database = Database(settings, "booking", MIGRATIONS)
+    database.migrate()
+    await database.start()
+    try:
+        yield Booking(database, Diaries(database, clock=clock, lead=lead, horizon=horizon))
+    finally:
+        await database.stop()
+
+
+@asynccontextmanager
+async def stranger(url: str) -> AsyncIterator[Any]:
+    """A connection of someone else, who sees the tables of booking."""
+    connection = await asyncpg.connect(url, server_settings={"search_path": "booking"})
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def until(fact: Callable[[], Awaitable[bool]]) -> None:
+    """Return once it is so; fail if it never is."""
+    deadline = time.monotonic() + PATIENCE
+    while not await fact():
+        assert time.monotonic() < deadline, "it never came about"
+        await asyncio.sleep(0.005)
+
+
+async def waiting(connection: Any, number: int) -> None:
+    """Return once so many connections to this database wait for a lock."""
+    query = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+
+    async def so_many() -> bool:
+        return bool(await connection.fetchval(query) == number)
+
+    await until(so_many)
+
+
+FAULTS = {
+    "a slot holds another number of patients than it has bookings": """
+        select s.service_id, s.starts_at from slots s
+        left join bookings b on b.service_id = s.service_id and b.starts_at = s.starts_at and b.released_at is null
+        group by s.service_id, s.starts_at having count(b.reference) <> s.held""",
+    "a slot holds more than its capacity": "select service_id, starts_at from slots where held > capacity",
+    "a booking has no slot": """
+        select b.reference from bookings b left join slots s using (service_id, starts_at)
+        where b.starts_at is not null and s.service_id is null""",
+    "a placement has more than one booking": """
+        select placement_id from bookings where released_at is null group by placement_id having count(*) > 1""",
+    "a confirmed placement has no booking, or an exhausted one has": """
+        select p.placement_id from placements p left join bookings b using (placement_id)
+        where (p.told_type = 'booking.confirmed') <> (b.reference is not null)""",
+    "what was told is not what is booked": """
+        select p.placement_id from placements p join bookings b using (placement_id)
+        where (p.told::json #>> '{data,reference}', p.told::json #>> '{data,service,service_id}')
+            <> (b.reference, b.service_id)
+            or (p.told::json #>> '{data,starts_at}')::timestamptz is distinct from b.starts_at""",
+    "a reference has not 12 digits": "select reference from bookings where reference !~ '^[1-9][0-9]{11}$'",
+}
+"""Each a sentence, and a query that finds what breaks it."""
+
+
+async def faults(process: Booking) -> list[str]:
+    """What is wrong in the tables: nothing, always."""
+    found = {sentence: await process.rows(query) for sentence, query in FAULTS.items()}
+    return [f"{sentence}: {len(rows)}, such as {rows[0]}" for sentence, rows in found.items() if rows]
+
+
+async def false_fulls(process: Booking, outcomes: Sequence[Any]) -> list[tuple[str, str]]:
+    """Services that were said to be full, with a slot free at the end: nothing was ever given back."""
+    free = {
+        service_id
+        for (service_id,) in await process.rows(
+            "select distinct service_id from slots where held < capacity and not withdrawn"
+        )
+    }
+    return [
+        (str(outcome.data.brief.placement_id), tried.service_id)
+        for outcome in outcomes
+        for tried in outcome.data.tried
+        if tried.why == "no free slot in time" and tried.service_id in free
+    ]
+
+
+def confirmed(outcomes: Sequence[Any]) -> list[BookingConfirmed]:
+    """Those that got a place."""
+    return [one for one in outcomes if isinstance(one, BookingConfirmed)]
+
+
+def exhausted(outcomes: Sequence[Any]) -> list[BookingExhausted]:
+    """Those that did not."""
+    return [one for one in outcomes if isinstance(one, BookingExhausted)]
