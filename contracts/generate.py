@@ -52,8 +52,8 @@ def declared() -> dict[str, type[Event]]:
 def schema_of(contract: type[Event]) -> dict[str, Any]:
     """The JSON Schema (2020-12) of a whole event: envelope and data.
 
-    It says what a writer writes. Beyond the model, which must read what is there, it binds the type, and has the
-    attributes that CloudEvents 1.0 requires.
+    It is a little stricter than the model: it binds the type, for it describes no other, and `specversion` is needed,
+    as CloudEvents 1.0 requires.
     """
     schema = contract.model_json_schema(schema_generator=_Untitled)
     schema["properties"]["type"] = {"const": contract.TYPE, "type": "string"}
@@ -65,11 +65,8 @@ def schema_of(contract: type[Event]) -> dict[str, Any]:
         "description": schema.pop("description"),
         "x-topic": contract.TOPIC.value,
     }
-    return first | {keyword: value for keyword, value in schema.items() if keyword != "$defs"} | _last("$defs", schema)
-
-
-def _last(keyword: str, schema: Schema) -> dict[str, Any]:
-    return {keyword: schema[keyword]} if keyword in schema else {}
+    definitions = schema.pop("$defs")
+    return {**first, **schema, "$defs": definitions}
 
 
 def written(schema: Schema) -> bytes:

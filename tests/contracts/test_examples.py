@@ -148,10 +148,10 @@ def test_an_invalid_example_is_refused_by_the_schema(example: Example) -> None:
     assert ({expected["pointer"]} if "schema" in expected["refused_by"] else set()) == found
 
 
-@every(INVALID)
-def test_an_invalid_example_is_refused_by_someone(example: Example) -> None:
+def test_an_invalid_example_is_refused_by_someone() -> None:
     """Each is refused by the model, by the schema, or by both."""
-    assert set(EXPECTED[f"{example}.json"]["refused_by"]) in ({"model"}, {"schema"}, {"model", "schema"})
+    known = ["model"], ["schema"], ["model", "schema"]
+    assert [] == [name for name, expected in EXPECTED.items() if expected["refused_by"] not in known]
 
 
 def effect_key(event: Event) -> str:
@@ -199,14 +199,16 @@ def test_the_first_placement_has_the_id_of_the_submission(example: Example) -> N
     assert UUID(example.document["correlationid"]) == UUID(example.document["data"]["brief"]["placement_id"])
 
 
-@every([*VALID, *INVALID])
-def test_nobody_is_meant(example: Example) -> None:
+def test_nobody_is_meant() -> None:
     """NHS numbers are of the range for tests and hold by Modulus 11; nobody answers at a telephone or an address."""
-    said = list(strings_in(example.document))
-    wrong = [value for name, value in said if name == "email" and not value.endswith("@example.org")]
-    if example in VALID:
-        numbers = [value for name, value in said if name == "nhs_number"]
-        wrong += [value for value in numbers if value < "9000000000" or not check_digit_holds(value)]
-        telephones = [value for name, value in said if name in ("telephone", "mobile", "textphone")]
-        wrong += [value for value in telephones if not NO_ONE.fullmatch(value)]
+    wrong = []
+    for example in VALID:
+        for name, value in strings_in(example.document):
+            if name == "nhs_number":
+                made_up = value >= "9000000000" and check_digit_holds(value)
+            elif name in ("telephone", "mobile", "textphone"):
+                made_up = NO_ONE.fullmatch(value) is not None
+            else:
+                made_up = name != "email" or value.endswith("@example.org")
+            wrong += [] if made_up else [f"{example}: {name}"]
     assert [] == wrong
