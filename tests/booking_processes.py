@@ -22,6 +22,7 @@ from services.chassis.settings import Settings
 
 PATIENCE = 30.0
 """Seconds that a fact may take to come about."""
+LEAD = timedelta(minutes=10)
 
 
 class Clock:
@@ -67,7 +68,7 @@ async def booking(
     url: str,
     clock: Callable[[], datetime] = Clock(),  # noqa: B008 the time stands still where nobody sets it
     *,
-    lead: timedelta = timedelta(minutes=10),
+    lead: timedelta = LEAD,
     horizon: timedelta = timedelta(days=1),
 ) -> AsyncIterator[Booking]:
     """A process of booking, running: its tables made if they are missing."""
@@ -140,18 +141,20 @@ async def faults(process: Booking) -> list[str]:
 
 
 async def false_fulls(process: Booking, outcomes: Sequence[Any]) -> list[tuple[str, str]]:
-    """Services that were said to be full, with a slot free at the end: nothing was ever given back."""
-    free = {
-        service_id
-        for (service_id,) in await process.rows(
-            "select distinct service_id from slots where held < capacity and not withdrawn"
+    """Services that were said to be full, and have a slot in time at the end: nothing was ever given back."""
+    free = dict(
+        await process.rows(
+            """select service_id, min(starts_at) from slots
+            where held < capacity and not withdrawn and starts_at >= $1 group by service_id""",
+            NOON + LEAD,
         )
-    }
+    )
     return [
         (str(outcome.data.brief.placement_id), tried.service_id)
         for outcome in outcomes
         for tried in outcome.data.tried
-        if tried.why == "no free slot in time" and tried.service_id in free
+        if tried.service_id in free
+        and free[tried.service_id] <= outcome.time + timedelta(minutes=outcome.data.brief.disposition.minutes)
     ]
 
 
