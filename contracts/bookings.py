@@ -29,9 +29,9 @@ class BookingConfirmedData(Data):
     outcome: Literal["slot_held", "place_held", "delivered"]
     service: Candidate
     starts_at: AwareDatetime | None = Field(default=None, description="the slot, where one is held")
-    slot_minutes: int | None = None
+    slot_minutes: int | None = Field(default=None, ge=1)
     acceptance_due: AwareDatetime | None = Field(default=None, description="where a place is held")
-    reference: str = Field(description="12 digits that the patient is told")
+    reference: str = Field(pattern=r"^[0-9]{12}$", description="12 digits that the patient is told")
     tried: tuple[Tried, ...] = ()
     alternatives: tuple[Candidate, ...] = ()
     owner: Desk

@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, Field
 
 from contracts.envelope import Data
 from contracts.people import Age, Desk, Gender, OrganisationCode, PatientIdentity, Position, Referrer
-from contracts.submissions import Accepted, Mark, ServiceType
+from contracts.submissions import Accepted, Mark, Presentation, ServiceType
 
 Acuity = Literal["immediate", "very_urgent", "urgent", "standard", "low"]
 """How soon, in five steps (the five levels of the Emergency Care Data Set's acuity)."""
@@ -42,7 +42,7 @@ class Brief(Data):
     age: Age | None
     gender: Gender
     surgery: OrganisationCode | None
-    presentation: str
+    presentation: Presentation
     service_types: tuple[ServiceType, ...]
     to_clinician: bool
     disposition: Disposition

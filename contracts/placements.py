@@ -26,7 +26,7 @@ class Candidate(Data):
     position: Position
     distance_km: float = Field(ge=0)
     booking: BookingKind
-    accept_within_minutes: int | None = Field(default=None, description="for booking by acceptance")
+    accept_within_minutes: int | None = Field(default=None, ge=1, le=10_000, description="for booking by acceptance")
     open_until: AwareDatetime | None = Field(default=None, description="none where it never closes")
     capacity: Literal["green", "amber", "unknown"] = "unknown"
     why: str
@@ -38,7 +38,7 @@ class NearMiss(Data):
     service_id: ServiceId
     name: str
     service_type: ServiceType
-    distance_km: float
+    distance_km: float = Field(ge=0)
     failed: str = Field(description="the criterion")
     why: str
 

@@ -62,12 +62,16 @@ Accepted = Literal["any"] | Annotated[tuple[AcceptedService | AcceptedType, ...]
 """Where the patient may go, in the sender's order; `any` means any type that triage finds fit, in triage's order."""
 
 
+Presentation = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,60}$")]
+"""What the crew selected: a presentation of the rule pack, or one that no pack knows."""
+
+
 class Submission(Data):
     """The body of `POST /referrals`."""
 
     patient: Patient
     position: Position
-    presentation: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,60}$")]
+    presentation: Presentation
     findings: Findings = Findings()
     observations: Observations = Observations()
     accept: Accepted

@@ -3,13 +3,13 @@
 from typing import Annotated, Any, Literal
 
 import pytest
-from golden_examples import faults_by_schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ConfigDict, Field, create_model
 
 from contracts.compatibility import Schema, differences, faults_of, meaning
 from contracts.envelope import Data
+from tests.contracts.golden_examples import faults_by_schema
 
 RECORDS, READERS = "old records", "old readers"
 NEEDED: Any = ...

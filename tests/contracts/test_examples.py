@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from golden_examples import CONTRACTS, EXAMPLES, FROZEN, INVALID, VALID, VALID_BY_NAME, Example, faults_by_schema
 from pydantic import ValidationError
 
 from contracts.compatibility import in_words
@@ -17,6 +16,16 @@ from contracts.placements import BookingRequested, BookingRequestedData
 from contracts.triage import ReferralTriagedData
 from services.chassis.problems import faults_of
 from services.gateway.nhs_number import check_digit_holds
+from tests.contracts.golden_examples import (
+    CONTRACTS,
+    EXAMPLES,
+    FROZEN,
+    INVALID,
+    VALID,
+    VALID_BY_NAME,
+    Example,
+    faults_by_schema,
+)
 
 EXPECTED = json.loads((EXAMPLES / "invalid" / "expected.json").read_bytes())
 BY_ID = {example.document["id"]: example for example in VALID}

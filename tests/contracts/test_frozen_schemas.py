@@ -5,13 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from golden_examples import CONTRACTS, FROZEN
 from jsonschema import Draft202012Validator
 
 from contracts.compatibility import in_words
 from contracts.envelope import Data, Event
 from contracts.generate import RELEASED, SCHEMAS, altered, declared, faults, main, schema_of, version_of, written
 from contracts.topics import Topic
+from tests.contracts.golden_examples import CONTRACTS, FROZEN
 
 Freeze = Callable[..., int]
 

@@ -3,13 +3,13 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
-from golden_examples import CONTRACTS, VALID_BY_NAME
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from contracts.bookings import BookingConfirmed
 from contracts.envelope import Data, Event, effect_id
 from contracts.submissions import ReferralSubmitted
+from tests.contracts.golden_examples import CONTRACTS, VALID_BY_NAME
 
 NOW = datetime(2026, 3, 2, 14, tzinfo=UTC)
 

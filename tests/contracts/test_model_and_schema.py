@@ -6,12 +6,12 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from golden_examples import VALID, VALID_BY_NAME, Example, faults_by_schema
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from contracts.generate import schema_of
+from tests.contracts.golden_examples import VALID, VALID_BY_NAME, Example, faults_by_schema
 
 VALUES = st.sampled_from([None, True, 0, -1, 3, 0.5, 10**6, "", "x", "any", [], ["x"], {}, {"x": 1}])
 """What may stand in the place of a value: something of every kind."""

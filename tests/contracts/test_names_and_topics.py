@@ -9,7 +9,6 @@ from typing import Any, get_args
 
 import pytest
 import yaml
-from golden_examples import CONTRACTS, VALID
 from pydantic import BaseModel
 
 import contracts.envelope
@@ -19,6 +18,7 @@ from contracts.people import Contact, Patient, PatientIdentity, Referrer
 from contracts.submissions import FastTest, Findings, Observations, Submission
 from contracts.topics import PARTITIONS, Topic
 from contracts.triage import Scores
+from tests.contracts.golden_examples import CONTRACTS, VALID
 
 ROOT = Path(__file__).parents[2]
 DECLARED = yaml.safe_load((ROOT / "deploy" / "topics.yaml").read_text())

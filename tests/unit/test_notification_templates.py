@@ -81,10 +81,11 @@ def test_a_template_for_patients_has_only_open_fields(template: str) -> None:
 
 
 FREE = st.text(min_size=1, max_size=40)
+CODE = st.from_regex(r"[a-z][a-z0-9-]{1,60}", fullmatch=True)
 
 
 @given(
-    name=FREE, presentation=FREE, disposition=FREE, reason=FREE, why=FREE, instructions=FREE, type_=st.integers(1, 9999)
+    name=FREE, presentation=CODE, disposition=FREE, reason=FREE, why=FREE, instructions=FREE, type_=st.integers(1, 9999)
 )
 def test_the_patients_message_is_the_same_whatever_the_condition(
     name: str, presentation: str, disposition: str, reason: str, why: str, instructions: str, type_: int
