@@ -470,6 +470,16 @@ async def test_the_first_outcome_stands(start: Start) -> None:
     assert [body_of(first).decode()] == [row["answer"] for row in await replica.rows()]
 
 
+async def test_of_two_who_write_an_answer_at_once_the_first_stands(start: Start) -> None:
+    """Both found the attempt unanswered; the second, which may be an old member of the group, changes nothing."""
+    replica = await start()
+    await replica.refer(prefer="respond-async")
+    [event] = replica.publisher.told
+    await replica.attempts.answer({event.id: "first"}, NOW)
+    await replica.attempts.answer({event.id: "second"}, NOW + timedelta(seconds=1))
+    assert [("first", NOW)] == [(row["answer"], row["answered_at"]) for row in await replica.rows()]
+
+
 async def test_many_at_once_are_one_row_each(start: Start) -> None:
     """Batches lose and mix up nothing: each request is told its own referral."""
     replica = await start()
