@@ -1,4 +1,4 @@
-"""`make bench`: the burst and the single transaction, into build/bench/pipeline.json; fails when a run does not add up."""
+"""`make bench`: the burst and the single transaction, into build/bench/pipeline.json."""
 
 import json
 import os

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import uvicorn
+from sse_starlette.sse import AppStatus
 
 import services.booking.service
 import services.gateway.service
@@ -84,7 +85,7 @@ async def serve(
     log = logger("process")
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda: setattr(server, "should_exit", True))
+        loop.add_signal_handler(number, server.ask_to_stop)
     serving = asyncio.create_task(server.serve())
     try:
         starting = asyncio.create_task(_start(working, only_answering))
@@ -110,6 +111,11 @@ async def _start(working: Sequence[Service], only_answering: Sequence[Service]) 
 
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handling: the process decides when to stop, and stops its services too."""
+
+    def ask_to_stop(self) -> None:
+        """Take no more requests, end the open streams, and finish the answers under way."""
+        self.should_exit = True
+        AppStatus.should_exit = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -2,6 +2,8 @@
 
 import contextlib
 import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import quote
@@ -68,6 +70,8 @@ class Database:
                 min_size=1,
                 max_size=self._size,
                 command_timeout=30,
+                # asyncpg's own asks the server at each release; here nothing outlives its `async with`.
+                reset=_nothing_to_reset,
                 server_settings={
                     "role": self.role,
                     "search_path": self.schema,
@@ -87,10 +91,25 @@ class Database:
         if pool is not None:
             pool.terminate() if pool.is_closing() else await pool.close()
 
-    def lock_number(self, name: str) -> int:
-        """A number for an advisory lock of this schema: the same in every process."""
-        digest = hashlib.sha256(f"{self.schema}/{name}".encode()).digest()
-        return int.from_bytes(digest[:8], "big", signed=True)
+    @asynccontextmanager
+    async def alone(self, work: str) -> AsyncIterator["Connection | None"]:
+        """A connection whose holder alone, of all replicas, does this work; none while another does.
+
+        By an advisory lock, which ends with the connection: a killed replica leaves nothing to expire.
+        """
+        digest = hashlib.sha256(f"{self.schema}/{work}".encode()).digest()
+        lock = int.from_bytes(digest[:8], "big", signed=True)
+        async with self.pool.acquire() as connection:
+            alone = await connection.fetchval("select pg_try_advisory_lock($1)", lock)
+            try:
+                yield connection if alone else None
+            finally:
+                if alone and not connection.is_closed():
+                    await connection.execute("select pg_advisory_unlock($1)", lock)
+
+
+async def _nothing_to_reset(_connection: Any) -> None:
+    """Transactions, locks and cursors end with the block that began them."""
 
 
 class NotMigrated(Exception):

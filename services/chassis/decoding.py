@@ -1,13 +1,14 @@
 """Records in, events out: each record by itself, so that a bad one harms no other."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 from pydantic_core import from_json
 
 from contracts.envelope import Event
+from services.chassis.views import View
 
 
 class Unreadable(Exception):
@@ -16,28 +17,30 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A Kafka record as it came: where from, key, value and headers, all raw."""
+    """A Kafka record as it came: where from, key, value and headers, all raw. aiokafka's ConsumerRecord is one too."""
 
     topic: str
     partition: int
     offset: int
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes | None], ...] = ()
-
-    @classmethod
-    def of(cls, raw: Any) -> "Record":
-        """From aiokafka's ConsumerRecord."""
-        return cls(raw.topic, raw.partition, raw.offset, raw.key, raw.value, tuple(raw.headers))
+    headers: Sequence[tuple[str, bytes | None]] = ()
 
 
-def decode(record: Record, types: Mapping[str, type[Event]]) -> Event | None:
+Readable = Event | View
+"""A fact as a reader has it: whole, or as far as it looks."""
+
+
+R = TypeVar("R", bound=Readable)
+
+
+def decode(record: Record, types: Mapping[str, type[R]]) -> R | None:
     """The event in the record; None when its type is not among those wanted.
 
     The type's header lets a reader skip without parsing. Raises Unreadable with a reason that holds no value of the
     record.
     """
-    contract: type[Event] | None = None
+    contract: type[R] | None = None
     for name, value in record.headers:
         if name == "type":
             if value is None or not value.isascii():
@@ -52,7 +55,7 @@ def decode(record: Record, types: Mapping[str, type[Event]]) -> Event | None:
         if contract is None:
             return None
     try:
-        event = contract.read(record.value)
+        event = cast("R", contract.read(record.value))
     except ValidationError as error:
         raise Unreadable(_faults(error)) from None
     if event.type != contract.TYPE:
@@ -62,7 +65,7 @@ def decode(record: Record, types: Mapping[str, type[Event]]) -> Event | None:
     return event
 
 
-def _by_its_body(value: bytes, types: Mapping[str, type[Event]]) -> type[Event] | None:
+def _by_its_body(value: bytes, types: Mapping[str, type[R]]) -> type[R] | None:
     try:
         body = from_json(value)
     except ValueError as error:

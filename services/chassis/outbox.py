@@ -62,17 +62,16 @@ class Outbox:
 
     async def drain(self) -> None:
         """Tell what is in the outbox, for ever, while this replica holds the lock."""
-        lock = self._database.lock_number("outbox")
-        async with self._database.pool.acquire() as connection:
-            while not await connection.fetchval("select pg_try_advisory_lock($1)", lock):
-                await asyncio.sleep(POLL_SECONDS)
-            while True:  # the pool frees the lock when it takes the connection back
-                self._woken.clear()
-                while await self._drain_once(connection) == BATCH:
-                    pass
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(POLL_SECONDS):
-                        await self._woken.wait()
+        while True:
+            async with self._database.alone("outbox") as connection:
+                while connection is not None:
+                    self._woken.clear()
+                    while await self._drain_once(connection) == BATCH:
+                        pass
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(POLL_SECONDS):
+                            await self._woken.wait()
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _drain_once(self, connection: Connection) -> int:
         rows = await connection.fetch(UNTOLD, BATCH)

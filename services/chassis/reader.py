@@ -86,7 +86,7 @@ class Reader:
         read: list[Event | Tombstone] = []
         for raws in batches.values():
             for raw in raws:
-                one = self._decode(Record.of(raw))
+                one = self._decode(raw)
                 if one is not None:
                     read.append(one)
         if read:

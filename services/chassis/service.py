@@ -20,6 +20,7 @@ from contracts.envelope import Event
 from contracts.topics import PARTITIONS, Topic
 from services.chassis.database import Database
 from services.chassis.dead_letters import DeadLetters
+from services.chassis.decoding import Readable
 from services.chassis.failures import is_transient, where
 from services.chassis.kafka_patches import pause_after_failed_metadata
 from services.chassis.log import logger
@@ -101,7 +102,7 @@ class Service:
 
     # Said in service.py
 
-    def reads(self, topic: Topic, handler: Handler, *types: type[Event]) -> None:
+    def reads(self, topic: Topic, handler: Handler, *types: type[Readable]) -> None:
         """Read a topic in this service's group, in batches: what the handler returns is told, then offsets commit."""
         step = Step(
             reader=self.name,
@@ -262,9 +263,12 @@ class Service:
             try:
                 async for attempt in stamina.retry_context(on=is_transient, attempts=None, timeout=None, wait_max=5.0):
                     with attempt:
-                        await work()
+                        try:
+                            await work()
+                        except Exception as error:
+                            self._log.warning("failed", part=name, error=type(error).__name__, reason=where(error))
+                            raise
             except Exception as error:  # a bug: it stops the service, as in a step
-                self._log.error("stopped_by_a_bug", part=name, error=type(error).__name__, reason=where(error))
                 self._breaker.trip(f"{self.name}: {name} failed with {type(error).__name__} at {where(error)}")
                 return
 

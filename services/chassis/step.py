@@ -16,7 +16,7 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
 from contracts.envelope import Event
-from services.chassis.decoding import Record, Unreadable, decode
+from services.chassis.decoding import Readable, Record, Unreadable, decode
 from services.chassis.failures import Poison, is_transient, where
 from services.chassis.log import logger
 from services.chassis.metrics import BURIED, READ, RETRIES, STEP_SECONDS
@@ -71,7 +71,7 @@ class Step(ConsumerRebalanceListener):
         *,
         reader: str,
         topic: str,
-        types: Sequence[type[Event]],
+        types: Sequence[type[Readable]],
         handler: Handler,
         publisher: Publisher,
         graveyard: Graveyard,
@@ -79,7 +79,7 @@ class Step(ConsumerRebalanceListener):
     ) -> None:
         self.reader = reader
         self.topic = topic
-        self._types: Mapping[str, type[Event]] = {contract.TYPE: contract for contract in types}
+        self._types: Mapping[str, type[Readable]] = {contract.TYPE: contract for contract in types}
         self._handler = handler
         self._publisher = publisher
         self._graveyard = graveyard
@@ -115,7 +115,7 @@ class Step(ConsumerRebalanceListener):
     async def run(self, records: Sequence[Record], handle: Handler | None = None) -> None:
         """Process a batch: all of it is told or buried when this returns. Raises Transient; else it is a bug."""
         events, dead = self._decode(records)
-        first_of_each: dict[UUID, tuple[Record, Event]] = {}
+        first_of_each: dict[UUID, tuple[Record, Readable]] = {}
         for record, event in events:
             first_of_each.setdefault(event.id, (record, event))
         told = await self._decide(list(first_of_each.values()), dead, handle or self._handler)
@@ -132,8 +132,8 @@ class Step(ConsumerRebalanceListener):
             await self._publisher.tell(told)
         READ.labels(self.reader, self.topic).inc(len(records))
 
-    def _decode(self, records: Sequence[Record]) -> tuple[list[tuple[Record, Event]], list[tuple[Record, str]]]:
-        events: list[tuple[Record, Event]] = []
+    def _decode(self, records: Sequence[Record]) -> tuple[list[tuple[Record, Readable]], list[tuple[Record, str]]]:
+        events: list[tuple[Record, Readable]] = []
         dead: list[tuple[Record, str]] = []
         for record in records:
             try:
@@ -146,7 +146,7 @@ class Step(ConsumerRebalanceListener):
         return events, dead
 
     async def _decide(
-        self, waiting: list[tuple[Record, Event]], dead: list[tuple[Record, str]], handle: Handler
+        self, waiting: list[tuple[Record, Readable]], dead: list[tuple[Record, str]], handle: Handler
     ) -> Sequence[Event]:
         """What the handler tells of the events; those that it declares poison join the dead, and it is asked again."""
         while waiting:
@@ -163,9 +163,8 @@ class Step(ConsumerRebalanceListener):
 
     # Under FastStream
 
-    async def consume(self, raw: Sequence[Any], handle: Handler) -> None:
+    async def consume(self, records: Sequence[Record], handle: Handler) -> None:
         """A polled batch. Never raises: a failure puts the batch off, or stops the service."""
-        records = [Record.of(one) for one in raw]
         began = time.monotonic()
         async with self._running:
             if self._halted:

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
+from services.chassis.database import Connection
 from services.chassis.failures import Transient
 from services.chassis.log import logger
 from services.notification.outbound import Outbound, Outgoing
 from services.notification.settings import NotificationSettings
-from services.notification.store import Connection, Messages
+from services.notification.store import Messages
 
 
 class NoReceipt(Transient):
@@ -42,7 +43,7 @@ class Dispatcher:
     async def work(self) -> None:
         """Dispatch what is due, for ever, while this replica holds the claim. Raises Transient, and is begun again."""
         while True:
-            async with self._messages.claimed() as connection:
+            async with self._messages.database.alone("dispatch") as connection:
                 while connection is not None:
                     self._woken.clear()
                     while await self.dispatch(connection):

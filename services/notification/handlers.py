@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from contracts.envelope import Event
-from services.notification.messages import Outcome, messages_of
+from services.notification.messages import messages_of
+from services.notification.outcomes import Outcome
 from services.notification.store import Messages
 
 

@@ -5,14 +5,11 @@ from json import dumps
 from typing import NamedTuple
 from uuid import UUID
 
-from contracts.bookings import BookingConfirmed, BookingConfirmedData, BookingExhausted, BookingExhaustedData
-from contracts.brief import Brief
 from contracts.envelope import effect_id
 from contracts.notifications import Audience, Channel, NotificationSent
 from contracts.people import Contact
+from services.notification.outcomes import Confirmed, Exhausted, Outcome
 from services.notification.templates import in_words, render
-
-Outcome = BookingConfirmed | BookingExhausted
 
 SOURCE = "onward/notification"
 _SCHEMA = NotificationSent.schema_address()
@@ -49,12 +46,11 @@ def messages_of(outcome: Outcome) -> list[Message]:
     The receiving service and the owner's desk hear on their organisations' own channel. The patient hears where
     something was arranged, a channel is known, and they did not choose to hear nothing.
     """
-    if isinstance(outcome, BookingExhausted):
-        return [_unplaced(outcome, outcome.data)]
-    return _placed(outcome, outcome.data)
+    return [_unplaced(outcome)] if outcome.type == "booking.exhausted" else _placed(outcome)
 
 
-def _placed(outcome: BookingConfirmed, data: BookingConfirmedData) -> list[Message]:
+def _placed(outcome: Confirmed) -> list[Message]:
+    data = outcome.data
     owner, service = data.owner, data.service
     told = {"reference": data.reference, "by": in_words(data.due)}
     # Named by what is known rather than by what the outcome is called: no template can lack its time.
@@ -68,29 +64,29 @@ def _placed(outcome: BookingConfirmed, data: BookingConfirmedData) -> list[Messa
     to_service = inside | {"desk": owner.name, "telephone": owner.telephone}
     to_owner = inside | {"telephone": service.telephone}
     messages = [
-        _message(outcome, data.brief, "service", "system", service.organisation, None, occasion, to_service),
-        _message(outcome, data.brief, "referrer", "system", owner.organisation, None, occasion, to_owner),
+        _message(outcome, "service", "system", service.organisation, None, occasion, to_service),
+        _message(outcome, "referrer", "system", owner.organisation, None, occasion, to_owner),
     ]
     known = open_channel(data.brief.patient.contact)
     if known is not None:
         # The desk's telephone: a service's own would name it.
         to_patient = told | {"telephone": owner.telephone}
-        messages.append(_message(outcome, data.brief, "patient", known[0], None, known[1], occasion, to_patient))
+        messages.append(_message(outcome, "patient", known[0], None, known[1], occasion, to_patient))
     return messages
 
 
-def _unplaced(outcome: BookingExhausted, data: BookingExhaustedData) -> Message:
+def _unplaced(outcome: Exhausted) -> Message:
+    data = outcome.data
     told = {"why": data.why, "by": in_words(data.due), "referral": outcome.subject}
     occasion = "unplaced"
     if data.proposal is not None:
         occasion = "unplaced-with-proposal"
         told |= {"service": data.proposal.name, "telephone": data.proposal.telephone}
-    return _message(outcome, data.brief, "referrer", "system", data.owner.organisation, None, occasion, told)
+    return _message(outcome, "referrer", "system", data.owner.organisation, None, occasion, told)
 
 
 def _message(
     outcome: Outcome,
-    brief: Brief,
     audience: Audience,
     channel: Channel,
     organisation: str | None,
@@ -99,6 +95,7 @@ def _message(
     told: dict[str, str],
 ) -> Message:
     # The patient is one person whatever their address, and an id made of a telephone number could be searched for it.
+    brief = outcome.data.brief
     recipient = f"{audience}/{organisation or ''}/{outcome.TYPE}"
     template = f"{audience}.{occasion}.v1"
     return Message(

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from contracts.bookings import BookingConfirmed, BookingExhausted
 from contracts.topics import Topic
 from services.chassis.database import AUDIT, OUTBOX, Database
 from services.chassis.outbox import Outbox
@@ -14,6 +13,7 @@ from services.chassis.settings import Settings
 from services.notification.dispatch import Dispatcher
 from services.notification.handlers import tell
 from services.notification.http import routes
+from services.notification.outcomes import Confirmed, Exhausted
 from services.notification.sandbox import Sandbox
 from services.notification.settings import NotificationSettings
 from services.notification.store import Messages
@@ -36,8 +36,8 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     service.reads(
         Topic.BOOKINGS,
         partial(tell, messages=messages, clock=clock, wake=dispatcher.wake),
-        BookingConfirmed,
-        BookingExhausted,
+        Confirmed,
+        Exhausted,
     )
     service.runs("dispatch", dispatcher.work)
     service.runs("outbox", outbox.drain)

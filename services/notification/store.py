@@ -1,19 +1,14 @@
 """The messages in PostgreSQL."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 from uuid import UUID
 
-import asyncpg
-
 from contracts.notifications import NotificationSent
-from services.chassis.database import Database
+from services.chassis.database import Connection, Database
 from services.chassis.outbox import Outbox
 from services.notification.messages import Message, sent_json
-
-Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 _COLUMNS = ", ".join(Message._fields)
 
@@ -79,7 +74,7 @@ class Messages:
     """All messages. What the provider took is stored together with the fact that is told of it."""
 
     def __init__(self, database: Database, outbox: Outbox) -> None:
-        self._database = database
+        self.database = database
         self._outbox = outbox
 
     async def add(self, messages: Sequence[Message], made_at: datetime) -> None:
@@ -87,19 +82,7 @@ class Messages:
         if not messages:
             return
         ordered = sorted(messages, key=lambda message: message.id.int)
-        await self._database.pool.execute(ADD, made_at, *zip(*ordered, strict=True))
-
-    @asynccontextmanager
-    async def claimed(self) -> AsyncIterator["Connection | None"]:
-        """A connection that alone, of all replicas, claims the due messages; none while another does.
-
-        The claim ends with the connection, so a killed replica leaves nothing to expire.
-        """
-        async with self._database.pool.acquire() as connection:
-            lock = self._database.lock_number("dispatch")
-            # Released when the pool takes the connection back.
-            alone = await connection.fetchval("select pg_try_advisory_lock($1)", lock)
-            yield connection if alone else None
+        await self.database.pool.execute(ADD, made_at, *zip(*ordered, strict=True))
 
     async def due(self, connection: Connection, limit: int) -> list[Message]:
         """Messages that the provider has not answered for, oldest first."""
@@ -131,5 +114,5 @@ class Messages:
 
     async def find(self, message_id: UUID, organisation: str) -> Told | None:
         """The message, if that organisation was told it or referred the patient."""
-        row = await self._database.pool.fetchrow(FIND, message_id, organisation)
+        row = await self.database.pool.fetchrow(FIND, message_id, organisation)
         return None if row is None else Told._make(row)

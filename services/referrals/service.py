@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 from contracts.topics import Topic
 from services.chassis.database import AUDIT, Database
@@ -17,9 +16,6 @@ from services.referrals.http import routes
 from services.referrals.news import News
 from services.referrals.settings import ReferralsSettings
 from services.referrals.store import Referrals
-
-if TYPE_CHECKING:
-    from contracts.envelope import Event
 
 MIGRATIONS = (Path(__file__).parent / "migrations", AUDIT)
 
@@ -40,7 +36,6 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     referrals = Referrals(database, partial(datetime.now, UTC))
     news = News()
     for topic, facts in READS.items():
-        # Facts stand in for the contracts: they have what the step asks of one, and read less of each record.
-        service.reads(topic, partial(remember, referrals=referrals, news=news), *cast("tuple[type[Event], ...]", facts))
+        service.reads(topic, partial(remember, referrals=referrals, news=news), *facts)
     service.serves(routes(referrals, Feed(referrals, database, news, own), news, database, service, own))
     return service

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import asynccontextmanager
 
 import asyncpg
 import psycopg
@@ -55,6 +56,18 @@ async def alpha(database: str) -> AsyncIterator[Database]:
     await whole.start()
     yield whole
     await whole.stop()
+
+
+@asynccontextmanager
+async def running(database: str, schema: str) -> AsyncIterator[Database]:
+    """A migrated database with its pool open."""
+    one = of(database, schema)
+    one.migrate()
+    await one.start()
+    try:
+        yield one
+    finally:
+        await one.stop()
 
 
 def tables(database: str) -> set[tuple[str, str, str]]:
@@ -183,9 +196,14 @@ async def test_a_read_that_leaves_no_row_is_not_answered(alpha: Database) -> Non
         await audit(alpha.pool, Caller("RX1", "P123", "nurse"), "read", ["5f1c2a34"])
 
 
-async def test_locks_of_two_services_differ(database: str) -> None:
-    """One number for a name of a schema, in every process, and another for every other schema or name."""
-    numbers = {of(database, schema).lock_number(name) for schema in (ALPHA, BETA) for name in ("outbox", "horizon")}
-    assert 4 == len(numbers)
-    assert of(database, ALPHA).lock_number("outbox") in numbers
-    assert all(-(2**63) <= number < 2**63 for number in numbers)
+async def test_one_replica_alone_does_a_work_of_its_schema(database: str) -> None:
+    """Of two replicas one does it; another work, and the same of another schema, hinder nobody; its end frees it."""
+    async with running(database, ALPHA) as one, running(database, ALPHA) as two, running(database, BETA) as other:
+        async with one.alone("outbox") as first, two.alone("outbox") as second:
+            assert first is not None
+            assert second is None
+            async with two.alone("horizon") as third, other.alone("outbox") as fourth:
+                assert third is not None
+                assert fourth is not None
+        async with two.alone("outbox") as after:
+            assert after is not None

@@ -82,7 +82,7 @@ class Replica:
 
     async def dispatch(self) -> None:
         """Hand over all that is due."""
-        async with self.messages.claimed() as connection:
+        async with self.database.alone("dispatch") as connection:
             assert connection is not None
             while await self.dispatcher.dispatch(connection):
                 pass
@@ -279,9 +279,9 @@ async def test_a_batch_is_no_larger_than_set(new_replica: NewReplica) -> None:
 async def test_one_replica_at_a_time_hands_over(new_replica: NewReplica) -> None:
     """While one replica claims the due messages another gets no claim; when it ends, it does."""
     one, two = await new_replica(), await new_replica()
-    async with one.messages.claimed() as first, two.messages.claimed() as second:
+    async with one.database.alone("dispatch") as first, two.database.alone("dispatch") as second:
         assert (True, None) == (first is not None, second)
-    async with two.messages.claimed() as third:
+    async with two.database.alone("dispatch") as third:
         assert third is not None
 
 
@@ -289,7 +289,7 @@ async def test_a_claim_ends_with_its_connection(new_replica: NewReplica, databas
     """When the claimer's connection is killed its next step fails as transient, and another replica claims at once."""
     one, two = await new_replica(), await new_replica()
     with pytest.raises(Exception) as failure:  # noqa: PT012
-        async with one.messages.claimed() as claim:
+        async with one.database.alone("dispatch") as claim:
             assert claim is not None
             await terminate(database, claim.get_server_pid())
             await until(lambda: can_claim(two))
@@ -348,7 +348,7 @@ async def three_are_told(replica: Replica) -> bool:
 
 async def can_claim(replica: Replica) -> bool:
     """Whether the replica gets the claim."""
-    async with replica.messages.claimed() as claim:
+    async with replica.database.alone("dispatch") as claim:
         return claim is not None
 
 

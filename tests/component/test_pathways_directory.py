@@ -148,7 +148,7 @@ async def test_what_a_load_lacks_is_delisted_when_asked(pathways: Pathways) -> N
 
 
 async def test_loads_at_once_give_each_version_once(pathways: Pathways) -> None:
-    """Eight loads of the same services, in opposite orders, end without a deadlock; versions have no gap and no double."""
+    """Eight loads of the same services, in opposite orders, end without a deadlock; versions have no gap or double."""
     await asyncio.gather(
         *(
             pathways.load(
