@@ -3,13 +3,19 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
 from contracts.directory import CapacityReported, CapacityReportedData, DeskListed, DeskListedData
 from contracts.people import Desk
+from services.chassis.service import Service
 from services.chassis.settings import Settings
+from services.chassis.topics import apply, declared
 
 NOW = datetime(2025, 3, 4, 3, 0, tzinfo=UTC)
 
@@ -55,3 +61,68 @@ async def until(fact: Callable[[], object], *, within: float = 20.0) -> None:
     while not fact():
         assert time.monotonic() < deadline, f"not so after {within:.0f} s"
         await asyncio.sleep(0.01)
+
+
+# On a real broker
+
+
+@asynccontextmanager
+async def admin_of(kafka: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """An administrator."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
+
+
+async def make_topics(kafka: str, prefix: str, *names: str) -> None:
+    """Make some of the declared topics."""
+    wanted = [topic for topic in declared(prefix) if topic.name.removeprefix(prefix) in names]
+    assert len(names) == len(wanted)
+    async with admin_of(kafka) as admin:
+        await apply(admin, wanted)
+
+
+@asynccontextmanager
+async def hosted(service: Service) -> AsyncIterator[Service]:
+    """The service, started and ready; stopped afterwards."""
+    try:
+        await service.start()
+        await until(lambda: not service.not_ready())
+        yield service
+    finally:
+        await service.stop()
+
+
+async def everything_on(kafka: str, topic: str) -> list[ConsumerRecord]:
+    """Every record of a topic as it is now, each partition in order."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        async with admin_of(kafka) as admin:
+            (described,) = await admin.describe_topics([topic])
+        partitions = [TopicPartition(topic, one["partition"]) for one in described["partitions"]]
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        ends = await consumer.end_offsets(partitions)
+        found: list[ConsumerRecord] = []
+        while any([await consumer.position(partition) < end for partition, end in ends.items()]):
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                found.extend(records)
+        return found
+    finally:
+        await consumer.stop()
+
+
+async def committed(kafka: str, group: str, *, at_least: int = 0, within: float = 60.0) -> int:
+    """How many records a group has committed, over all partitions, once they are so many."""
+    deadline = time.monotonic() + within
+    async with admin_of(kafka) as admin:
+        while True:
+            count = sum(offset.offset for offset in (await admin.list_consumer_group_offsets(group)).values())
+            if count >= at_least:
+                return count
+            assert time.monotonic() < deadline, f"{count} of {at_least} after {within:.0f} s"
+            await asyncio.sleep(0.02)
