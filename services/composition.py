@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -94,6 +95,7 @@ async def serve(
             starting.cancel()
         else:
             await starting
+            _spare_the_collector()
             log.info("ready_to_serve", port=settings.http_port, part=",".join(names))
         await serving
     finally:
@@ -107,6 +109,17 @@ async def _start(working: Sequence[Service], only_answering: Sequence[Service]) 
     await asyncio.gather(
         *(service.start() for service in working), *(service.start(reading=False) for service in only_answering)
     )
+
+
+def _spare_the_collector() -> None:
+    """Leave what stays for good out of the garbage collector's rounds, and let it come less often.
+
+    A batch of 500 events is some 25,000 objects that reference counting frees by itself. With Python's defaults the
+    collector walks them again and again: reading an event took three times as long.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 class _Server(uvicorn.Server):
