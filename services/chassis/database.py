@@ -104,8 +104,9 @@ class Database:
             try:
                 yield connection if alone else None
             finally:
-                if alone and not connection.is_closed():
-                    await connection.execute("select pg_advisory_unlock($1)", lock)
+                if alone:
+                    with contextlib.suppress(asyncpg.InterfaceError, asyncpg.PostgresConnectionError):  # it is freed
+                        await connection.execute("select pg_advisory_unlock($1)", lock)
 
 
 async def _nothing_to_reset(_connection: Any) -> None:

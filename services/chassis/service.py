@@ -151,11 +151,14 @@ class Service:
         self,
         topics: Sequence[Topic],
         apply: Apply,
-        *,
+        *types: type[Readable],
         since: Literal["beginning", "now"],
     ) -> Reader:
-        """Follow topics outside any group; not ready until the reader is complete. Started before the groups are."""
-        types = [contract for contract in Event.KNOWN.values() if contract.TOPIC in topics]
+        """Follow topics outside any group; not ready until the reader is complete. Started before the groups are.
+
+        Without types, every contract of the topics.
+        """
+        types = types or tuple(contract for contract in Event.KNOWN.values() if contract.TOPIC in topics)
         reader = Reader(
             self.name,
             self.settings.kafka_bootstrap_servers,
@@ -214,7 +217,9 @@ class Service:
     async def _begin(self, what: str, start: Callable[[], Awaitable[None]]) -> None:
         """Start something that may not be up yet. Raises NotAnswering."""
         try:
-            async for attempt in stamina.retry_context(on=is_transient, attempts=None, timeout=START_SECONDS):
+            async for attempt in stamina.retry_context(
+                on=is_transient, attempts=None, timeout=START_SECONDS, wait_max=1.0
+            ):
                 with attempt:
                     await start()
             self._answered[what] = time.monotonic()
