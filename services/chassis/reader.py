@@ -7,9 +7,8 @@ from typing import Any, Literal
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from contracts.envelope import Event
 from contracts.topics import PARTITIONS, Topic
-from services.chassis.decoding import Record, Unreadable, decode
+from services.chassis.decoding import Readable, Record, Unreadable, decode
 from services.chassis.failures import is_transient, where
 from services.chassis.log import logger
 from services.chassis.metrics import UNREADABLE
@@ -23,7 +22,8 @@ class Tombstone:
     key: str
 
 
-Apply = Callable[[Sequence[Event | Tombstone]], None]
+Apply = Callable[[Sequence[Any]], None]
+"""Takes facts and tombstones."""
 
 
 class Reader:
@@ -35,7 +35,7 @@ class Reader:
         bootstrap_servers: str,
         prefix: str,
         topics: Sequence[Topic],
-        types: Sequence[type[Event]],
+        types: Sequence[type[Readable]],
         apply: Apply,
         *,
         since: Literal["beginning", "now"],
@@ -83,7 +83,7 @@ class Reader:
 
     async def _read_once(self) -> None:
         batches = await self._consumer.getmany(timeout_ms=500, max_records=2000)
-        read: list[Event | Tombstone] = []
+        read: list[Readable | Tombstone] = []
         for raws in batches.values():
             for raw in raws:
                 one = self._decode(raw)
@@ -92,7 +92,7 @@ class Reader:
         if read:
             self._apply(read)
 
-    def _decode(self, record: Record) -> Event | Tombstone | None:
+    def _decode(self, record: Record) -> Readable | Tombstone | None:
         topic = self.topics[record.topic]
         if record.value is None and record.key is not None:
             return Tombstone(topic, record.key.decode(errors="replace"))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from contracts.bookings import BookingConfirmed, BookingExhausted
 from contracts.envelope import Event
 from contracts.submissions import ReferralSubmitted, referral_id
 from services.chassis.failures import is_transient
@@ -14,6 +13,7 @@ from services.chassis.log import logger
 from services.chassis.publishing import Publisher
 from services.gateway.answer import body_of
 from services.gateway.gathering import Gathering
+from services.gateway.outcomes import Seen, whole
 from services.gateway.store import Attempts, NewAttempt
 from services.gateway.waiters import Waiters
 
@@ -121,13 +121,11 @@ class Transaction:
         return Unsettled(referral_id(event), told)
 
 
-async def remember(
-    outcomes: Sequence[BookingConfirmed | BookingExhausted], *, attempts: Attempts, clock: Callable[[], datetime]
-) -> Sequence[Event]:
+async def remember(outcomes: Sequence[Seen], *, attempts: Attempts, clock: Callable[[], datetime]) -> Sequence[Event]:
     """Store the answers that our attempts wait for. Outcomes of what others began are none of ours."""
     waiting = await attempts.unanswered([outcome.correlationid for outcome in outcomes])
     answers = {
-        outcome.correlationid: body_of(outcome).decode()
+        outcome.correlationid: body_of(whole(outcome)).decode()
         for outcome in reversed(outcomes)  # of two, the first stands
         if outcome.correlationid in waiting
     }

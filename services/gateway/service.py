@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
-from contracts.bookings import BookingConfirmed, BookingExhausted
 from contracts.topics import Topic
 from services.chassis.database import Database
 from services.chassis.service import Service
@@ -14,6 +13,7 @@ from services.chassis.settings import Settings
 from services.gateway.desks import Desks
 from services.gateway.handlers import Transaction, remember, telling
 from services.gateway.http import routes
+from services.gateway.outcomes import Confirmed, Exhausted
 from services.gateway.settings import GatewaySettings
 from services.gateway.store import Attempts
 from services.gateway.waiters import Waiters
@@ -35,13 +35,13 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     waiters = Waiters(own.waiters)
     desks = Desks()
     # In this order: nobody has a desk, so nothing is taken in, before every position on `bookings` is known.
-    service.follows([Topic.BOOKINGS], waiters.wake, since="now")
+    service.follows([Topic.BOOKINGS], waiters.wake, Confirmed, Exhausted, since="now")
     listed = service.follows([Topic.DESKS], desks.learn, since="beginning")
     service.reads(
         Topic.BOOKINGS,
         partial(remember, attempts=attempts, clock=utc_now),
-        BookingConfirmed,
-        BookingExhausted,
+        Confirmed,
+        Exhausted,
     )
     service.serves(
         routes(

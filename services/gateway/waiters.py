@@ -5,10 +5,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
-from contracts.bookings import BookingConfirmed, BookingExhausted
-from contracts.envelope import Event
 from services.chassis.reader import Tombstone
 from services.gateway.answer import body_of
+from services.gateway.outcomes import Seen, whole
 
 
 class Waiters:
@@ -40,11 +39,11 @@ class Waiters:
             if not self._waiting[transaction]:
                 del self._waiting[transaction]
 
-    def wake(self, events: Sequence[Event | Tombstone]) -> None:
+    def wake(self, outcomes: Sequence[Seen | Tombstone]) -> None:
         """Give each outcome's answer to those who wait for it."""
-        for event in events:
-            if isinstance(event, BookingConfirmed | BookingExhausted) and event.correlationid in self._waiting:
-                body = body_of(event)
-                for answer in self._waiting[event.correlationid]:
+        for seen in outcomes:
+            if not isinstance(seen, Tombstone) and seen.correlationid in self._waiting:
+                body = body_of(whole(seen))
+                for answer in self._waiting[seen.correlationid]:
                     if not answer.done():
                         answer.set_result(body)
