@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import asin, cos, degrees, inf, radians, sin, sqrt
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from contracts.directory import CapacityReported, CapacityReportedData, Service, ServiceListed, ServiceListedData
 from contracts.envelope import Event
@@ -32,7 +32,7 @@ class Entry:
     service: Service
     reported: CapacityReportedData | None
     timetable: Timetable
-    template: Candidate
+    always: Mapping[str, Any]
     """What a candidate says of it in every search; distance, closing time, capacity and reason are each search's."""
     service_id: str
     longitude: float
@@ -57,19 +57,7 @@ class Entry:
             service=service,
             reported=reported,
             timetable=Timetable(service.hours),
-            template=Candidate(
-                service_id=service.service_id,
-                name=service.name,
-                service_type=service.service_type,
-                organisation=service.organisation,
-                telephone=service.telephone,
-                instructions=service.instructions,
-                position=service.position,
-                distance_km=0.0,
-                booking=service.booking,
-                accept_within_minutes=service.accept_within_minutes,
-                why="",
-            ),
+            always={name: getattr(service, name) for name in Candidate.model_fields if name in Service.model_fields},
             service_id=service.service_id,
             longitude=service.position.longitude,
             x=x,

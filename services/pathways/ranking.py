@@ -160,14 +160,13 @@ def _candidate(found: Found, km: float, now: datetime, why: str) -> Candidate:
     entry = found.entry
     spell = entry.timetable.at(now)
     capacity = entry.capacity_at(now)
-    return entry.template.model_copy(
-        update={
-            "distance_km": round(km, 2),
-            "open_until": spell.ends if spell.is_open else None,
-            # A candidate is never red; where an emergency department is proposed all the same, its reason says so.
-            "capacity": "unknown" if capacity == "red" else capacity,
-            "why": why,
-        }
+    return Candidate(
+        **entry.always,
+        distance_km=round(km, 2),
+        open_until=spell.ends if spell.is_open else None,
+        # A candidate is never red; where an emergency department is proposed all the same, its reason says so.
+        capacity="unknown" if capacity == "red" else capacity,
+        why=why,
     )
 
 

@@ -16,7 +16,7 @@ from pydantic import AwareDatetime, Field
 from contracts.brief import Acuity
 from contracts.people import Desk, OrganisationCode
 from contracts.placements import Candidate
-from services.referrals.facts import Confirmed, Exhausted, Fact, Requested, Submitted, Triaged
+from services.referrals.facts import Confirmed, Exhausted, Fact, Receipt, Requested, Submitted, Triaged
 
 State = Literal["submitted", "triaged", "placement_asked", "placed", "unplaced"]
 
@@ -69,6 +69,8 @@ def state_said_by(fact: Fact) -> ReferralState | None:
     Until booking has answered, the referrer's desk owns the referral until `answer_by`.
     """
     match fact:
+        case Receipt():  # most facts are
+            return None
         case Submitted(data=said):
             return ReferralState(
                 state="submitted",
