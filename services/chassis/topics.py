@@ -13,7 +13,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from pydantic import BaseModel, ConfigDict
 
 DECLARED_IN = Path(__file__).parents[2] / "deploy" / "topics.yaml"
-LEADER_SECONDS = 30.0
+SETTLE_SECONDS = 30.0
 EXISTS = 36
 """Kafka's error code for a topic that another made meanwhile."""
 
@@ -148,7 +148,10 @@ class TopicsRefused(Exception):
 
 
 async def apply(admin: AIOKafkaAdminClient, wanted: Sequence[DeclaredTopic]) -> Plan:
-    """Make what is missing and mend what differs; return once every partition has a leader. Returns what it did."""
+    """Make what is missing and mend what differs; return once all of it holds. Returns what it did.
+
+    Raises PartitionsDiffer and TopicsRefused.
+    """
     found = await plan(admin, wanted)
     wrong_count = [one for one in found.different if one.what == "partitions"]
     if wrong_count:
@@ -169,21 +172,26 @@ async def apply(admin: AIOKafkaAdminClient, wanted: Sequence[DeclaredTopic]) -> 
         refused = [f"{one[3]}: {one[1] or one[0]}" for answer in mended for one in answer.resources if one[0]]
         if refused:
             raise TopicsRefused(refused)
-    await _led(admin, wanted)
+    await _hold(admin, wanted)
     return found
 
 
-async def _led(admin: AIOKafkaAdminClient, wanted: Sequence[DeclaredTopic]) -> None:
-    """A partition without a leader refuses its first records for some seconds: wait until each has one."""
-    names = {topic.name for topic in wanted}
-    deadline = time.monotonic() + LEADER_SECONDS
+async def _hold(admin: AIOKafkaAdminClient, wanted: Sequence[DeclaredTopic]) -> None:
+    """Wait until each partition has a leader and each setting holds: a broker learns of both some time after it agreed.
+
+    A partition without a leader would refuse its first records. Raises TopicsRefused.
+    """
+    deadline = time.monotonic() + SETTLE_SECONDS
     while True:
-        described = await admin.describe_topics(sorted(names))
-        leaderless = names - {
+        described = await admin.describe_topics([topic.name for topic in wanted])
+        led = {
             one["topic"] for one in described if one["partitions"] and all(p["leader"] >= 0 for p in one["partitions"])
         }
-        if not leaderless:
+        lacking = [f"{topic.name}: a partition has no leader" for topic in wanted if topic.name not in led]
+        if not lacking:
+            lacking = [f"{one.topic}: {one.what} stays {one.found}" for one in await _differences(admin, wanted)]
+        if not lacking:
             return
         if time.monotonic() > deadline:
-            raise TopicsRefused([f"{name}: a partition has no leader" for name in sorted(leaderless)])
+            raise TopicsRefused(lacking)
         await asyncio.sleep(0.05)
