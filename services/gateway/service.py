@@ -42,6 +42,7 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
         partial(remember, attempts=attempts, clock=utc_now),
         Confirmed,
         Exhausted,
+        at_leisure=True,  # whoever waits is woken by the other reader
     )
     service.serves(
         routes(

@@ -36,6 +36,6 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     referrals = Referrals(database, partial(datetime.now, UTC))
     news = News()
     for topic, facts in READS.items():
-        service.reads(topic, partial(remember, referrals=referrals, news=news), *facts)
+        service.reads(topic, partial(remember, referrals=referrals, news=news), *facts, at_leisure=True)
     service.serves(routes(referrals, Feed(referrals, database, news, own), news, database, service, own))
     return service
