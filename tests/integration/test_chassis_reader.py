@@ -75,9 +75,18 @@ async def test_all_that_is_there_is_read_before_it_is_complete(topic: str, kafka
     """On every partition, in the order of each key."""
     await tell(kafka, prefix, *(desk(f"key-{n % 300}", version=n + 1) for n in range(6000)))
     index = Index()
-    async with following(kafka, prefix, index, "beginning"):
+    complete: list[bool] = []
+
+    def apply(read: Sequence[Event | Tombstone]) -> None:
+        complete.append(reader.complete)
+        index.apply(read)
+
+    service = Service("gateway", settings(kafka, prefix=prefix))
+    reader = service.follows([Topic.DESKS], apply, since="beginning")
+    async with hosted(service):
         assert 6000 == len(index.read)
         assert {f"key-{n}": 5701 + n for n in range(300)} == index.standing
+        assert {False} == set(complete)
 
 
 async def test_an_empty_topic_is_complete_at_once(topic: str, kafka: str, prefix: str) -> None:

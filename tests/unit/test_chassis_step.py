@@ -314,6 +314,27 @@ async def test_while_it_waits_it_is_not_ready_and_polls_on_paused() -> None:
     assert {P0, P1} == reader.log.paused()
 
 
+async def test_after_the_pause_everything_is_read_again() -> None:
+    """Also what did not fail: nothing stays paused."""
+    failed, later = desk(), desk()
+    away = True
+
+    async def handler(batch: Sequence[DeskListed]) -> list[CapacityReported]:
+        if away:
+            raise Transient("away")
+        return await tell_effects(batch)
+
+    reader = Reader(handler, at(failed, 0))
+    await reader.join()
+    await reader.turn()
+    await reader.turn()
+    away = False
+    reader.log.records.append(at(later, 0, partition=1))
+    await reader.settle()
+    assert [effect(failed).id, effect(later).id] == reader.told
+    assert set() == reader.log.paused()
+
+
 async def test_pauses_grow_to_a_bound_and_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     """A dependency that comes back is not met by everyone at once; thousands of failures overflow nothing."""
     clock = 1000.0
