@@ -13,6 +13,8 @@ from services.chassis.failures import is_transient, where
 from services.chassis.log import logger
 from services.chassis.metrics import UNREADABLE
 
+AGAIN_SECONDS = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
@@ -115,7 +117,7 @@ class Reader:
                 self._log.error(event, topics=self._names, error=type(error).__name__, reason=where(error))
                 if not transient:  # what it applies to may have been left half done
                     return
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(AGAIN_SECONDS)
 
     @property
     def _names(self) -> str:

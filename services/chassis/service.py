@@ -251,22 +251,26 @@ class Service:
         self._started = False
         for step in self._steps:
             step.draining = True
-        await self._bounded("flush", asyncio.gather(*(step.flush() for step in self._steps)))
+        await self._bounded("flush", *(step.flush() for step in self._steps))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         closing = [self.broker.stop(), self._dead_letters.stop(), *(reader.stop() for reader in self._readers)]
         if self._admin is not None:
             closing.append(self._admin.close())
-        await self._bounded("close", asyncio.gather(*closing, *(database.stop() for database in self.databases)))
+        await self._bounded("close", *closing, *(database.stop() for database in self.databases))
 
-    async def _bounded(self, what: str, work: Awaitable[Any]) -> None:
+    async def _bounded(self, what: str, *works: Awaitable[Any]) -> None:
         """What is not done in time is left: the next member of the group gets it, and finds what was stored."""
+        outcomes: Sequence[Any]
         try:
             async with asyncio.timeout(GRACE_SECONDS):
-                await work
-        except Exception as error:
-            self._log.warning("stopped_roughly", part=what, error=type(error).__name__, reason=where(error))
+                outcomes = await asyncio.gather(*works, return_exceptions=True)
+        except TimeoutError as error:
+            outcomes = [error]
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                self._log.warning("stopped_roughly", part=what, error=type(outcome).__name__, reason=where(outcome))
 
     # What it keeps doing
 
