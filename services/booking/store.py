@@ -1,9 +1,8 @@
 """What booking remembers, in SQL: diaries and their slots, and the settling of placements."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -13,7 +12,7 @@ from contracts.bookings import BookingConfirmed, BookingExhausted
 from contracts.directory import Service, ServiceListed, SlotSession
 from contracts.envelope import Event
 from contracts.placements import BookingRequested
-from services.booking.diary import Diary, Given, Refused, Slot, allocate, latest_start, may_be_booked, slots_between
+from services.booking.diary import Diary, Given, Slot, allocate, latest_start, may_be_booked, slots_between
 from services.booking.outcome import outcome_of
 from services.chassis.database import Connection, Database
 from services.chassis.failures import Transient
@@ -29,25 +28,28 @@ select * from lock_diaries($1::text[], $2::integer[], $3, $4)
 """
 
 STORE = """
--- Hold the slots, and keep the bookings and what is told, in one statement. Fewer placements than were sent means that
+-- Keep what is told, hold the slots and keep the bookings, in one statement. Fewer placements than were sent means that
 -- another process settled one of them meanwhile: the caller rolls back and begins again.
 with placed as (
     insert into placements (placement_id, referral_id, told_type, told, settled_at)
-    select p.*, $5 from unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) p
+    select p.*, $1 from unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) p
     on conflict do nothing
     returning placement_id
+), given as (
+    select * from unnest($2::uuid[], $6::text[], $7::text[], $8::timestamptz[])
+        g(placement_id, reference, service_id, starts_at)
+    where reference is not null
 ), held as (
-    update slots s set held = s.held + h.patients
-    from unnest($6::text[], $7::timestamptz[], $8::integer[]) h(service_id, starts_at, patients)
-    where s.service_id = h.service_id and s.starts_at = h.starts_at
-    returning 1
+    update slots s set held = s.held + g.patients
+    from (select service_id, starts_at, count(*) patients from given where starts_at is not null group by 1, 2) g
+    where s.service_id = g.service_id and s.starts_at = g.starts_at
+    returning g.patients
 ), booked as (
     insert into bookings (reference, placement_id, service_id, starts_at)
-    select b.* from unnest($9::text[], $10::uuid[], $11::text[], $12::timestamptz[]) b(reference, placement_id, s, t)
-    join placed on placed.placement_id = b.placement_id
-    returning 1
+    select reference, placement_id, service_id, starts_at from given join placed using (placement_id)
 )
-select (select count(*) from placed) as placed, (select count(*) from held) as held
+select (select count(*) from placed) as placed,
+    (select count(starts_at) from given) = (select coalesce(sum(patients), 0) from held) as all_held
 """
 
 LIST = """
@@ -98,23 +100,21 @@ NOT_LISTED_YET = timedelta(seconds=30)
 """How long a placement may wait for a service that pathways knows and booking has not read of yet."""
 
 
-@dataclass(slots=True)
 class _References:
-    """Numbers for patients, from a block that this process took from the sequence. What a crash leaves is lost."""
+    """Numbers for patients, from blocks that this process took from the sequence. What a stop leaves is lost."""
 
-    next: int = 0
-    end: int = 0
+    def __init__(self) -> None:
+        self._numbers: deque[int] = deque()
 
-    async def take(self, connection: Connection, count: int) -> list[str]:
-        taken: list[str] = []
-        while len(taken) < count:
-            if self.next == self.end:
-                block: int = await connection.fetchval("select nextval('reference_blocks')")
-                self.next, self.end = block * REFERENCES_A_BLOCK, (block + 1) * REFERENCES_A_BLOCK
-            upto = min(self.end, self.next + count - len(taken))
-            taken += map(str, range(self.next, upto))
-            self.next = upto
-        return taken
+    async def reserve(self, connection: Connection, count: int) -> None:
+        """Have so many at hand."""
+        while len(self._numbers) < count:
+            block: int = await connection.fetchval("select nextval('reference_blocks')")
+            self._numbers.extend(range(block * REFERENCES_A_BLOCK, (block + 1) * REFERENCES_A_BLOCK))
+
+    def next(self) -> str:
+        """A number that nobody else has."""
+        return str(self._numbers.popleft())
 
 
 class SettledMeanwhile(Transient):
@@ -160,35 +160,38 @@ class Diaries:
         return {row["placement_id"]: _OUTCOMES[row["told_type"]].read(row["told"].encode()) for row in rows}
 
     async def _settle(self, requests: list[BookingRequested]) -> dict[UUID, Event]:
+        told: dict[UUID, Event] = {}
+        rows = []
         async with self._transaction() as connection:
             now = self._clock()
-            diaries = await self._lock(connection, requests, now)
-            decisions = allocate(requests, diaries, now)
-            given = sum(isinstance(decision, Given) for decision in decisions)
-            references = iter(await self._references.take(connection, given))
-            settled = []
+            decisions = allocate(requests, await self._lock(connection, requests, now), now)
+            await self._references.reserve(connection, len(requests))
             for request, decision in zip(requests, decisions, strict=True):
-                reference = next(references) if isinstance(decision, Given) else ""
-                outcome = outcome_of(request, decision, reference=reference, now=now)
-                settled.append((request, decision, reference, outcome))
-            settled.sort(key=lambda one: one[0].data.brief.placement_id.int)
-            await self._store(connection, settled, now)
-        return {request.data.brief.placement_id: event for request, _, _, event in settled}
+                placement = request.data.brief.placement_id
+                held: tuple[str | None, str | None, datetime | None] = (None, None, None)
+                if isinstance(decision, Given):
+                    held = self._references.next(), decision.service.service_id, decision.starts_at
+                outcome = told[placement] = outcome_of(request, decision, reference=held[0] or "", now=now)
+                rows.append((placement, request.subject, outcome.type, outcome.to_json().decode(), *held))
+            rows.sort(
+                key=lambda row: row[0].int
+            )  # in one order everywhere: two that share some must not wait crosswise
+            stored = await connection.fetchrow(STORE, now, *zip(*rows, strict=True))
+            assert stored is not None
+            if stored["placed"] < len(rows):
+                raise SettledMeanwhile
+            if not stored["all_held"]:
+                raise Transient("a slot went away although its diary was locked")
+        return told
 
     async def _lock(
         self, connection: Connection, requests: Sequence[BookingRequested], now: datetime
     ) -> dict[str, Diary]:
-        wanted: Counter[str] = Counter()
-        until = now
-        youngest: dict[str, datetime] = {}
-        for request in requests:
-            if may_be_booked(request, now):
-                until = max(until, latest_start(request, now))
-                for candidate in request.data.candidates:
-                    wanted[candidate.service_id] += 1
-                    youngest[candidate.service_id] = max(request.time, youngest.get(candidate.service_id, request.time))
+        bookable = [request for request in requests if may_be_booked(request, now)]
+        wanted = Counter(candidate.service_id for request in bookable for candidate in request.data.candidates)
         if not wanted:
             return {}
+        until = max(latest_start(request, now) for request in bookable)
         rows = await connection.fetch(LOCK_DIARIES, list(wanted), list(wanted.values()), now + self._lead, until)
         diaries: dict[str, Diary] = {}
         for service_id, booking, active, accept_within_minutes, starts_at, minutes, free in rows:
@@ -197,43 +200,14 @@ class Diaries:
                 diary = diaries[service_id] = Diary(service_id, booking, active, accept_within_minutes)
             if starts_at is not None:
                 diary.add(starts_at, minutes, free)
-        missing = [service for service, since in youngest.items() if service not in diaries]
-        if any(now - youngest[service] < NOT_LISTED_YET for service in missing):
+        missing = wanted.keys() - diaries.keys()
+        if missing and any(
+            now - request.time < NOT_LISTED_YET
+            and not missing.isdisjoint(candidate.service_id for candidate in request.data.candidates)
+            for request in bookable
+        ):
             raise Transient(f"{len(missing)} services are candidates, but booking has not read of them yet")
         return diaries
-
-    async def _store(
-        self,
-        connection: Connection,
-        settled: Sequence[tuple[BookingRequested, Given | Refused, str, Event]],
-        now: datetime,
-    ) -> None:
-        holds: Counter[tuple[str, datetime]] = Counter()
-        bookings = []
-        for request, decision, reference, _ in settled:
-            if isinstance(decision, Given):
-                service = decision.service.service_id
-                bookings.append((reference, request.data.brief.placement_id, service, decision.starts_at))
-                if decision.starts_at is not None:
-                    holds[service, decision.starts_at] += 1
-        slots = sorted(holds)
-        row = await connection.fetchrow(
-            STORE,
-            [request.data.brief.placement_id for request, *_ in settled],
-            [request.subject for request, *_ in settled],
-            [event.type for *_, event in settled],
-            [event.to_json().decode() for *_, event in settled],
-            now,
-            [service for service, _ in slots],
-            [starts_at for _, starts_at in slots],
-            [holds[slot] for slot in slots],
-            *([booking[column] for booking in bookings] for column in range(4)),
-        )
-        assert row is not None
-        if row["placed"] < len(settled):
-            raise SettledMeanwhile
-        if row["held"] < len(slots):
-            raise Transient("a slot went away although its diary was locked")
 
     # Diaries
 

@@ -21,20 +21,22 @@ create table slots (
     check (held between 0 and capacity)
 ) with (fillfactor = 70);
 
--- One search for somewhere to go, and exactly what was told of it.
+-- One search for somewhere to go, and exactly what was told of it. Packing each event as it is stored would cost more
+-- than storing it: only what does not fit into a page is packed.
 create table placements (
     placement_id uuid primary key,
     referral_id text not null,
     told_type text not null,
     told text not null,
     settled_at timestamptz not null
-);
+) with (toast_tuple_target = 8160);
 
--- Who holds what. Released ones stay, so that a reference can always be found.
+-- Who holds what. Released ones stay, so that a reference can always be found. No foreign keys: one statement stores a
+-- booking with its placement, under the lock of its diary, and checking each row again costs as much as storing it.
 create table bookings (
     reference text primary key,
-    placement_id uuid not null references placements,
-    service_id text collate "C" not null references diaries,
+    placement_id uuid not null,
+    service_id text collate "C" not null,
     starts_at timestamptz,
     released_at timestamptz
 );
