@@ -19,7 +19,7 @@ class Settings(BaseModel):
     topic_prefix: str = ""
     """Stands before every topic and group name, so that several systems can share a broker."""
     replica: str = ""
-    """A stable name for this process: with one, a killed member's replacement takes over at once."""
+    """A stable name of this process alone: the next of that name takes over at once (docs/decisions)."""
     http_host: str = "127.0.0.1"
     http_port: int = 8080
     pool_size: int = 4
