@@ -15,6 +15,7 @@ from contracts.bookings import BookingConfirmed
 from contracts.directory import CapacityReported, DeskListed
 from contracts.envelope import Event
 from services.chassis.decoding import Record, Unreadable, decode
+from services.chassis.views import View
 from tests.chassis_examples import desk
 from tests.gateway_examples import confirmed
 from tests.recording import record_of
@@ -144,6 +145,34 @@ def test_a_reason_names_each_fault_by_its_place() -> None:
     assert "/data/desk/telephone: Field required" in said
 
 
+class Seen(View):
+    """A desk's listing, as far as somebody looks who wants its key only."""
+
+    TYPE = DeskListed.TYPE
+
+    subject: str
+
+
+SEEN: dict[str, type[Seen]] = {Seen.TYPE: Seen}
+
+
+def test_a_view_has_what_it_names_and_the_exact_bytes() -> None:
+    """What it does not name may be anything: this reader never fails on it."""
+    body = json.loads(desk("RX1").to_json()) | {"data": "not what the contract says"}
+    value = json.dumps(body).encode()
+    seen = decode(a_record(value), SEEN)
+    assert seen is not None
+    assert ("RX1", body["id"], value) == (seen.subject, str(seen.id), seen.to_json())
+
+
+@pytest.mark.parametrize("changes", [{"subject": None}, {"id": "x"}, {"type": "desk.closed"}, {"data": "a\x00b"}])
+def test_a_view_is_as_strict_on_what_it_names(changes: dict[str, Any]) -> None:
+    """Wrong shapes, another type, and NUL anywhere, for the bytes are stored."""
+    value = json.dumps(json.loads(desk().to_json()) | changes).encode()
+    with pytest.raises(Unreadable):
+        decode(a_record(value), SEEN)
+
+
 def places(value: Any, way: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     """Every place in a JSON document."""
     yield way
@@ -197,8 +226,9 @@ def test_arbitrary_bytes_raise_nothing_but_unreadable(
     value: bytes | None, headers: list[tuple[str, bytes | None]]
 ) -> None:
     """No record can stop a reader: it is an event, it is skipped, or it is unreadable."""
-    with suppress(Unreadable):
-        assert decode(a_record(value, tuple(headers)), TYPES) is None
+    for types in (TYPES, SEEN):
+        with suppress(Unreadable):
+            assert decode(a_record(value, tuple(headers)), types) is None
 
 
 @given(st.binary(max_size=8), st.integers(min_value=0))
