@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, Field
 from contracts.brief import Brief
 from contracts.envelope import Data, Event
 from contracts.people import Desk
-from contracts.placements import Candidate
+from contracts.placements import Alternative, Candidate
 from contracts.submissions import ServiceId
 from contracts.topics import Topic
 
@@ -33,7 +33,7 @@ class BookingConfirmedData(Data):
     acceptance_due: AwareDatetime | None = Field(default=None, description="where a place is held")
     reference: str = Field(pattern=r"^[0-9]{12}$", description="12 digits that the patient is told")
     tried: tuple[Tried, ...] = ()
-    alternatives: tuple[Candidate, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
     owner: Desk
     due: AwareDatetime = Field(description="when the owner must look again if nothing is heard")
     next_step: str

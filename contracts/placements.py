@@ -32,6 +32,22 @@ class Candidate(Data):
     why: str
 
 
+class Alternative(Data):
+    """A candidate that was not needed: enough to telephone it, or to name it in another submission."""
+
+    service_id: ServiceId
+    name: str
+    service_type: ServiceType
+    telephone: Telephone
+    distance_km: float = Field(ge=0)
+    why: str
+
+    @classmethod
+    def of(cls, candidate: Candidate) -> "Alternative":
+        """What is kept of a candidate that was not needed."""
+        return cls(**{name: getattr(candidate, name) for name in cls.model_fields})
+
+
 class NearMiss(Data):
     """A service that failed exactly one criterion."""
 

@@ -14,7 +14,7 @@ from contracts.bookings import (
 from contracts.brief import Brief, Disposition, Reason
 from contracts.directory import DeskListed, DeskListedData
 from contracts.people import Contact, Desk, PatientIdentity, Position, Referrer
-from contracts.placements import Candidate
+from contracts.placements import Alternative, Candidate
 from contracts.submissions import AcceptedType, Mark
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -103,7 +103,7 @@ def confirmed(transaction: UUID, referral: UUID) -> BookingConfirmed:
             slot_minutes=30,
             reference="123456789012",
             tried=(Tried(service_id="S-146-2", name="Hill urgent response", why="no free slot in time"),),
-            alternatives=(candidate("S-135-1", 135),),
+            alternatives=(Alternative.of(candidate("S-135-1", 135)),),
             owner=DESK,
             due=NOON + timedelta(minutes=75),
             next_step="The service calls the patient. If nothing is heard by 13:15, telephone it.",

@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 from contracts.bookings import BookingConfirmed, BookingConfirmedData, BookingExhausted, BookingExhaustedData, Tried
 from contracts.brief import Brief, Disposition, Reason
 from contracts.people import Age, Contact, Desk, PatientIdentity, Position, Referrer
-from contracts.placements import Candidate
+from contracts.placements import Alternative, Candidate
 from contracts.submissions import AcceptedService, AcceptedType, Mark
 
 NOON = datetime(2026, 6, 3, 12, tzinfo=UTC)
@@ -88,7 +88,7 @@ def confirmed(contact: Contact = UNKNOWN, *, of: str = "one", **changes: Any) ->
         "slot_minutes": 8030,
         "reference": "123456789012",
         "tried": (Tried(service_id="service-id-tried", name="Hillside hospice", why="no free slot in time"),),
-        "alternatives": (candidate("Lakeside mental-health crisis", organisation="ALTERN1"),),
+        "alternatives": (Alternative.of(candidate("Lakeside mental-health crisis", organisation="ALTERN1")),),
         "owner": OWNER,
         "due": NOON + timedelta(minutes=75),
         "next_step": "the next step of the owner",

@@ -9,7 +9,7 @@ from contracts.brief import Acuity, Brief, Disposition, Reason
 from contracts.envelope import Event
 from contracts.notifications import Audience, NotificationSent, NotificationSentData
 from contracts.people import Age, Contact, Desk, Patient, PatientIdentity, Position, Referrer
-from contracts.placements import BookingRequested, BookingRequestedData, Candidate
+from contracts.placements import Alternative, BookingRequested, BookingRequestedData, Candidate
 from contracts.submissions import Observations, ReferralSubmitted, ReferralSubmittedData, Submission
 from contracts.triage import News2, ReferralTriaged, ReferralTriagedData, Scores
 
@@ -89,7 +89,7 @@ def confirmed(
         slot_minutes=30 if outcome == "slot_held" else None,
         acceptance_due=BEGAN + timedelta(minutes=30) if outcome == "place_held" else None,
         reference="900000000017",
-        alternatives=cause.data.candidates[1:],
+        alternatives=tuple(map(Alternative.of, cause.data.candidates[1:])),
         owner=cause.data.brief.desk,
         due=BEGAN + timedelta(hours=2),
         next_step="The service sees the patient.",

@@ -6,7 +6,7 @@ from typing import Literal
 from contracts.bookings import BookingConfirmed, BookingConfirmedData, BookingExhausted, BookingExhaustedData
 from contracts.envelope import Event
 from contracts.people import Desk
-from contracts.placements import BookingRequested
+from contracts.placements import Alternative, BookingRequested
 from services.booking.diary import Given, Refused
 
 SOURCE = "onward/booking"
@@ -51,7 +51,7 @@ def _confirmed(request: BookingRequested, given: Given, reference: str, now: dat
         acceptance_due=given.acceptance_due,
         reference=reference,
         tried=given.tried,
-        alternatives=request.data.candidates[given.place + 1 :][:ALTERNATIVES],
+        alternatives=tuple(map(Alternative.of, request.data.candidates[given.place + 1 :][:ALTERNATIVES])),
         owner=brief.desk,
         due=due,
         next_step=f"{step} {_owned_by(brief.desk)}",

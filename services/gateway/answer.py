@@ -12,8 +12,13 @@ from contracts.bookings import BookingConfirmed, BookingExhausted, Tried
 from contracts.brief import Acuity, Disposition, Reason
 from contracts.directory import SERVICE_TYPES
 from contracts.people import Desk, Position
-from contracts.placements import Candidate
+from contracts.placements import Alternative, Candidate
 from contracts.submissions import Mark, referral_id
+
+
+def type_name(service_type: int) -> str:
+    """The name of a Directory of Services type; the number of one that is not known here."""
+    return SERVICE_TYPES.get(service_type, f"service type {service_type}")
 
 
 class AnsweredService(BaseModel):
@@ -38,12 +43,39 @@ class AnsweredService(BaseModel):
             id=candidate.service_id,
             name=candidate.name,
             type=candidate.service_type,
-            type_name=SERVICE_TYPES.get(candidate.service_type, f"service type {candidate.service_type}"),
+            type_name=type_name(candidate.service_type),
             telephone=candidate.telephone,
             instructions=candidate.instructions,
             distance_km=candidate.distance_km,
             why=candidate.why,
             position=candidate.position,
+        )
+
+
+class AnsweredAlternative(BaseModel):
+    """A service that could have taken the patient: enough to telephone it, or to name it in another submission."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    name: str
+    type: int = Field(description="Directory of Services type")
+    type_name: str
+    telephone: str = Field(description="the professional line")
+    distance_km: float
+    why: str
+
+    @classmethod
+    def of(cls, alternative: Alternative) -> Self:
+        """What an answer says of an alternative."""
+        return cls(
+            id=alternative.service_id,
+            name=alternative.name,
+            type=alternative.service_type,
+            type_name=type_name(alternative.service_type),
+            telephone=alternative.telephone,
+            distance_km=alternative.distance_km,
+            why=alternative.why,
         )
 
 
@@ -65,7 +97,7 @@ class Answer(BaseModel):
     reasons: tuple[Reason, ...] = Field(description="the rules that fired, with their sources")
     marks: tuple[Mark, ...] = Field(description="what is unusual, for a clinician to look at")
     tried: tuple[Tried, ...] = Field(description="who could not take the patient, and why")
-    alternatives: tuple[AnsweredService, ...]
+    alternatives: tuple[AnsweredAlternative, ...] = Field(description="who else could have taken the patient")
     proposal: AnsweredService | None = Field(description="the nearest emergency department; not booked")
     owner: Desk = Field(description="who looks after the referral now")
     due: AwareDatetime = Field(description="when the owner must look again")
@@ -111,7 +143,7 @@ def answer_of(event: BookingConfirmed | BookingExhausted) -> Answer:
         reasons=brief.reasons,
         marks=brief.marks,
         tried=event.data.tried,
-        alternatives=tuple(map(AnsweredService.of, confirmed.alternatives)) if confirmed else (),
+        alternatives=tuple(map(AnsweredAlternative.of, confirmed.alternatives)) if confirmed else (),
         proposal=AnsweredService.of(proposal) if proposal else None,
         owner=event.data.owner,
         due=event.data.due,

@@ -46,10 +46,8 @@ def test_a_held_slot_is_answered_with_where_when_and_why() -> None:
                 "type": 135,
                 "type_name": "urgent treatment centre",
                 "telephone": "01632 960146",
-                "instructions": "Say which steps are safe.",
                 "distance_km": 7.8,
                 "why": "first of the accepted types, nearest",
-                "position": {"latitude": 54.9, "longitude": -1.6},
             }
         ],
         "proposal": None,
