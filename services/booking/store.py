@@ -173,9 +173,8 @@ class Diaries:
                     held = self._references.next(), decision.service.service_id, decision.starts_at
                 outcome = told[placement] = outcome_of(request, decision, reference=held[0] or "", now=now)
                 rows.append((placement, request.subject, outcome.type, outcome.to_json().decode(), *held))
-            rows.sort(
-                key=lambda row: row[0].int
-            )  # in one order everywhere: two that share some must not wait crosswise
+            # In one order everywhere: two batches that share some placements must not wait for each other crosswise.
+            rows.sort(key=lambda row: row[0].int)
             stored = await connection.fetchrow(STORE, now, *zip(*rows, strict=True))
             assert stored is not None
             if stored["placed"] < len(rows):
