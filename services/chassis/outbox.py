@@ -14,7 +14,7 @@ POLL_SECONDS = 1.0
 """How often to look for what another replica put there; what this process puts is told at once."""
 
 PUT = """
--- Part of the deciding transaction. An event put before (a repeat) stays as it was.
+-- Part of the deciding transaction. An event that waits already (a repeat) stays as it is.
 insert into outbox (event_id, type, key, body)
 select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[])
 on conflict (event_id) do nothing
@@ -24,12 +24,12 @@ UNTOLD = """
 -- What is still to be told, oldest first. Only the holder of the advisory lock asks: two would break the order.
 -- The limit is a subquery so that the planner does not know it: it believes that few are untold, and would read and
 -- sort all of a long backlog for each batch, rather than walk the index.
-select position, type, key, body from outbox where told_at is null order by position limit (select $1::bigint)
+select position, type, key, body from outbox order by position limit (select $1::bigint)
 """
 
-MARK = """
--- After the acknowledgement. A crash before this tells them again, under the same ids.
-update outbox set told_at = now() where position = any($1::bigint[])
+FORGET = """
+-- After the acknowledgement: the log has them now. A crash before this tells them again, under the same ids.
+delete from outbox where position = any($1::bigint[])
 """
 
 
@@ -79,6 +79,6 @@ class Outbox:
             await self._publisher.tell_json(
                 [(Event.KNOWN[row["type"]], row["key"], row["body"].encode()) for row in rows]
             )
-            await connection.execute(MARK, [row["position"] for row in rows])
+            await connection.execute(FORGET, [row["position"] for row in rows])
             TOLD.labels(self._database.schema).inc(len(rows))
         return len(rows)

@@ -52,7 +52,7 @@ class Pathways:
         draining = asyncio.create_task(self.outbox.drain())
         try:
             async with asyncio.timeout(10):
-                while await self.database.pool.fetchval("select count(*) from outbox where told_at is null"):
+                while await self.database.pool.fetchval("select count(*) from outbox"):
                     await asyncio.sleep(0.01)
         finally:
             draining.cancel()

@@ -64,5 +64,5 @@ async def _settled(database: str, journal: Journal) -> Account:
 
 DUE = (
     "select (select count(*) from notification.messages where state = 'due') + "
-    "(select count(*) from notification.outbox where told_at is null)"
+    "(select count(*) from notification.outbox)"
 )

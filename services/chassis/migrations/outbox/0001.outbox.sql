@@ -1,11 +1,8 @@
--- Events that a transaction decided without a cause on the log, until they are told.
+-- Events that a transaction decided without a cause on the log, until they are told. A row that was told is deleted.
 create table outbox (
     position bigint generated always as identity primary key,
     event_id uuid not null unique,
     type text not null,
     key text not null,
-    body text not null,
-    told_at timestamptz
+    body text not null
 );
-
-create index outbox_untold on outbox (position) where told_at is null;
