@@ -1,0 +1,138 @@
+"""One referral, from a crew's device to the messages downstream."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from services.cli.connection import TRUST, Connection
+from services.cli.watching import BEGINNING, follow
+from services.device.incidents import Incident, shift
+from tests.journeys.sending import MIDDLE
+from tests.running import System
+
+pytestmark = pytest.mark.backing
+PATIENCE_SECONDS = 30.0
+
+
+def incident_of(scenario: str) -> Incident:
+    """An incident of a scenario, whose patient can be reached."""
+    return next(one for one in shift(11, MIDDLE, [scenario]) if one.submission.patient.contact.mobile is not None)
+
+
+@pytest.fixture
+async def client(system: System) -> AsyncIterator[httpx.AsyncClient]:
+    """A crew of the ambulance trust at the gateway."""
+    headers = {
+        "Authorization": f"Bearer {system.token(TRUST, 'paramedic')}",
+        "Content-Type": "application/json",
+    }
+    async with httpx.AsyncClient(base_url=system.url("gateway"), headers=headers, timeout=20) as crew:
+        yield crew
+
+
+async def refer(client: httpx.AsyncClient, incident: Incident, **headers: str) -> httpx.Response:
+    """Post an incident under its key."""
+    body = incident.submission.model_dump_json(exclude_none=True)
+    return await client.post("/referrals", content=body, headers={"Idempotency-Key": str(incident.key), **headers})
+
+
+async def facts_about(system: System, referral: str, *, until: int) -> list[dict[str, Any]]:
+    """Facts of the feed about a referral, once there are so many messages among them."""
+    trust = Connection(system.url("referrals"), system.token(TRUST, "clinical-hub"))
+    facts: list[dict[str, Any]] = []
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        async for fact in follow(trust, since=BEGINNING):
+            if fact.event["subject"] == referral:
+                facts.append(fact.event)
+            if sum(one["type"] == "notification.sent" for one in facts) == until:
+                return facts
+    raise AssertionError("the feed ended")
+
+
+async def test_a_stroke_is_referred_in_one_transaction_and_everyone_is_told(
+    system: System, client: httpx.AsyncClient
+) -> None:
+    """One request is answered with where, when and why; the unit, the desk and the patient are told; it can be read."""
+    response = await refer(client, incident_of("stroke"))
+
+    answer = response.json()
+    assert (201, "delivered", "very_urgent", 122) == (
+        response.status_code,
+        answer["outcome"],
+        answer["acuity"],
+        answer["service"]["type"],
+    )
+    assert answer["reasons"][0]["source"]
+    referral = answer["referral_id"]
+    facts = await facts_about(system, referral, until=3)
+    flow = ["referral.submitted", "referral.triaged", "booking.requested", "booking.confirmed"]
+    assert set(flow) == {fact["type"] for fact in facts} - {"notification.sent"}
+    assert {"service", "referrer", "patient"} == {
+        fact["data"]["audience"] for fact in facts if fact["type"] == "notification.sent"
+    }
+    assert 1 == len({fact["correlationid"] for fact in facts})
+
+    read = await client.get(f"{system.url('referrals')}/referrals/{referral}")
+
+    assert (200, "placed", answer["reference"], TRUST) == (
+        read.status_code,
+        read.json()["state"],
+        read.json()["reference"],
+        read.json()["owner"]["organisation"],
+    )
+
+
+async def test_one_key_is_one_referral_from_any_replica_and_after_a_restart(
+    system: System, client: httpx.AsyncClient
+) -> None:
+    """The same key gives the same bytes from another replica and after a restart; for another body it is a 409."""
+    incident = incident_of("low-risk-chest-pain")
+    first = await refer(client, incident)
+    assert (201, "slot_held") == (first.status_code, first.json()["outcome"])
+
+    system.start("another-gateway", "gateway")
+    await asyncio.to_thread(system.wait_until_ready)
+    elsewhere = await refer(
+        httpx.AsyncClient(base_url=system.url("another-gateway"), headers=client.headers, timeout=20), incident
+    )
+    for name in ("gateway", "booking"):
+        assert 0 == await asyncio.to_thread(system.terminate, name)
+        system.start(name)
+    await asyncio.to_thread(system.wait_until_ready)
+    after = await refer(client, incident)
+    other_body = await refer(client, incident_of("fall").model_copy(update={"key": incident.key}))
+
+    assert [(201, first.content)] * 2 == [(one.status_code, one.content) for one in (elsewhere, after)]
+    assert 409 == other_body.status_code
+
+
+async def test_what_takes_longer_is_202_and_the_same_key_gives_the_outcome(
+    system: System, client: httpx.AsyncClient
+) -> None:
+    """With booking away a submission is received; when booking is back the same key gives its outcome."""
+    incident = incident_of("fall")
+    await asyncio.to_thread(system.terminate, "booking")
+
+    early = await refer(client, incident, Prefer="wait=1")
+    system.start("booking")
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (late := await refer(client, incident)).status_code != 201:
+            assert 202 == late.status_code
+
+    assert (202, f"/referrals/{early.json()['referral_id']}") == (early.status_code, early.headers["Location"])
+    assert early.json()["referral_id"] == late.json()["referral_id"]
+
+
+async def test_a_faulty_submission_is_refused_with_every_fault(system: System, client: httpx.AsyncClient) -> None:
+    """422 names each fault by its JSON pointer, and nothing of it is on the log."""
+    body = {"patient": {"age": {"value": -1}}, "position": {"latitude": 99, "longitude": 0}, "presentation": "fall"}
+
+    response = await client.post("/referrals", json=body, headers={"Idempotency-Key": str(uuid4())})
+
+    assert 422 == response.status_code
+    pointers = {fault["pointer"] for fault in response.json()["faults"]}
+    assert {"/patient/age/value", "/position/latitude", "/accept"} <= pointers
