@@ -27,39 +27,37 @@ def slots_between(sessions: Sequence[SlotSession], begin: datetime, end: datetim
     """The slots that sessions make from `begin` until before `end`, in order.
 
     Sessions are in clock time of Europe/London, slots are instants in UTC. On the night when clocks go forward the hour
-    that does not exist has no slots; when they go back the repeated hour has slots once, the first time. Where two
-    sessions begin a slot at one instant, the first in the list makes it.
+    that does not exist has no slots; when they go back the repeated hour has slots once, the first time. Slots of one
+    session never overlap. Where two sessions begin a slot at one instant, the first in the list makes it.
     """
     slots: dict[datetime, Slot] = {}
-    first, last = begin.astimezone(LONDON).date() - timedelta(days=1), end.astimezone(LONDON).date()
+    # The day before may still run at the beginning, and the day before that may run into it.
+    first, last = begin.astimezone(LONDON).date() - timedelta(days=2), end.astimezone(LONDON).date()
     for session in sessions:
-        for day in _days(session, first, last):
-            for starts_at in _starts(session, day):
-                if begin <= starts_at < end:
-                    slots.setdefault(starts_at, Slot(starts_at, session.slot_minutes, session.capacity))
+        length, over = timedelta(minutes=session.slot_minutes), datetime.min.replace(tzinfo=UTC)
+        for starts_at in _starts(session, first, last):
+            if starts_at < over:  # a slot that runs into the missing hour is longer on the clock
+                continue
+            over = starts_at + length
+            if begin <= starts_at < end:
+                slots.setdefault(starts_at, Slot(starts_at, session.slot_minutes, session.capacity))
     return sorted(slots.values())
 
 
-def _days(session: SlotSession, first: date, last: date) -> Iterator[date]:
-    for number in range((last - first).days + 1):
-        day = first + timedelta(days=number)
-        if DAYS[day.weekday()] in session.days:
-            yield day
-
-
-def _starts(session: SlotSession, day: date) -> Iterator[datetime]:
+def _starts(session: SlotSession, first: date, last: date) -> Iterator[datetime]:
     begins, ends = _minutes(session.begins), _minutes(session.ends)
     if ends <= begins:  # past midnight
         ends += 24 * 60
-    midnight, length = datetime.combine(day, time()), timedelta(minutes=session.slot_minutes)
-    over = datetime.min.replace(tzinfo=UTC)
-    for minute in range(begins, ends - session.slot_minutes + 1, session.slot_minutes):
-        local = midnight + timedelta(minutes=minute)
-        instant = local.replace(tzinfo=LONDON).astimezone(UTC)
-        exists = instant.astimezone(LONDON).replace(tzinfo=None) == local
-        if exists and instant >= over:  # a slot that runs into the missing hour is longer on the clock
-            over = instant + length
-            yield instant
+    for number in range((last - first).days + 1):
+        day = first + timedelta(days=number)
+        if DAYS[day.weekday()] not in session.days:
+            continue
+        midnight = datetime.combine(day, time())
+        for minute in range(begins, ends - session.slot_minutes + 1, session.slot_minutes):
+            local = midnight + timedelta(minutes=minute)
+            instant = local.replace(tzinfo=LONDON).astimezone(UTC)
+            if instant.astimezone(LONDON).replace(tzinfo=None) == local:
+                yield instant
 
 
 def _minutes(clock: str) -> int:

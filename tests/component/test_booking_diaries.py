@@ -6,7 +6,7 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from booking_processes import Booking, Clock, booking, confirmed, exhausted, faults, stranger, until
+from booking_processes import Booking, Clock, booking, confirmed, exhausted, faults, stranger, until, waiting
 from booking_requests import NOON, listed, requested, service, session
 
 from services.booking.horizon import roll
@@ -230,41 +230,55 @@ async def test_the_horizon_is_kept_in_the_background(database: str) -> None:
             await asyncio.gather(rolling, return_exceptions=True)
 
 
+async def test_two_processes_that_list_the_same_services_do_not_wait_crosswise(database: str) -> None:
+    """Each in an order of its own, again and again: no deadlock, and the newest version in the end."""
+    entries = [service(f"S{number}", NIGHT) for number in range(10)]
+    async with booking(database) as one, booking(database) as other:
+        for version in range(1, 41):
+            await asyncio.gather(
+                one.lists(*entries, version=version), other.lists(*reversed(entries), version=version + 1)
+            )
+        assert [(41, 10)] == await one.rows("select version, count(*) from diaries group by version")
+
+
+async def waits_for(connection: Any, what: str) -> None:
+    """Return once a connection to this database waits for such a lock."""
+    query = "select count(*) from pg_stat_activity where datname = current_database() and wait_event = $1"
+
+    async def so() -> bool:
+        return bool(await connection.fetchval(query, what))
+
+    await until(so)
+
+
 async def test_a_diary_is_never_seen_without_its_slots(database: str) -> None:
-    """Who settles while services are listed finds none of them, or finds it with room: never a false *full*."""
-    names = [f"S{number:03}" for number in range(120)]
-    outcomes: list[Any] = []
-    async with booking(database) as process, booking(database) as lister:
-        listing = asyncio.create_task(lister.lists(*(service(name, session(capacity=900)) for name in names)))
-        number = 0
-        while not listing.done():
-            number += 1
-            old = NOON - timedelta(hours=1)
-            outcomes += await process.settles(requested(number, *names[:: -1 if number % 2 else 1][:50], time=old))
+    """While a service is being listed it is not there yet, and never *full*; then it has room."""
+    an_hour_ago = NOON - timedelta(hours=1)
+    async with booking(database) as process, booking(database) as lister, stranger(database) as other:
+        await process.lists(service("S2"))
+        async with other.transaction():
+            await other.execute("lock table slots in share row exclusive mode")
+            listing = asyncio.create_task(lister.lists(service("S1", session())))
+            await waits_for(other, "relation")  # the listing, half way
+            settling = asyncio.create_task(process.settles(requested(1, "S1", "S2", time=an_hour_ago)))
+            await waiting(other, 2)
+        [outcome] = await settling
+        assert [("S1", "no diary")] == [(tried.service_id, tried.why) for tried in outcome.data.tried]
         await listing
-        assert {"no diary"} == {tried.why for outcome in outcomes for tried in outcome.data.tried}
-        assert confirmed(outcomes)
-        assert [] == await faults(process)
+        [outcome] = await process.settles(requested(2, "S1", "S2", time=an_hour_ago))
+        assert ("S1", HALF_PAST) == (outcome.data.service.service_id, outcome.data.starts_at)
 
 
-async def test_a_diary_whose_template_changes_is_held_in_the_old_or_the_new_one(database: str) -> None:
+async def test_a_diary_whose_template_changes_is_held_in_the_new_one(database: str) -> None:
     """Settling waits for the change: no slot is held that the change then withdraws."""
     async with booking(database) as process, booking(database) as lister, stranger(database) as other:
         await process.lists(service("S1", session()))
         async with other.transaction():
-            await other.execute("lock table slots in share row exclusive mode")  # the change waits half way
+            await other.execute("lock table slots in share row exclusive mode")
             listing = asyncio.create_task(lister.lists(service("S1", session(slot_minutes=20)), version=2))
-            query = "select count(*) from pg_stat_activity where datname = current_database() and wait_event = $1"
-
-            async def waits_for(what: str) -> None:
-                async def so() -> bool:
-                    return bool(await other.fetchval(query, what))
-
-                await until(so)
-
-            await waits_for("relation")
+            await waits_for(other, "relation")  # the listing, half way
             settling = asyncio.create_task(process.settles(requested(1, "S1")))
-            await waits_for("transactionid")
+            await waits_for(other, "transactionid")  # settling, for the listing
         [outcome] = await settling
         await listing
         assert 20 == outcome.data.slot_minutes

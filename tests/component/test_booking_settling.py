@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import asyncpg
 import pytest
-from booking_processes import Booking, Clock, booking, confirmed, exhausted, faults, stranger, waiting
+from booking_processes import PATIENCE, Booking, Clock, booking, confirmed, exhausted, faults, stranger, waiting
 from booking_requests import NOON, candidate, listed, requested, service, session
 
 from contracts.bookings import BookingConfirmed, BookingExhausted
@@ -105,6 +105,16 @@ async def test_a_repeat_is_told_the_same_bytes(process: Booking) -> None:
     assert (second, first) == (again.to_json(), once_more.to_json())
     assert [BookingExhausted, BookingConfirmed, BookingConfirmed] == [type(one) for one in (again, third, once_more)]
     assert [] == await faults(process)
+
+
+async def test_a_repeat_waits_for_nobody(process: Booking, database: str) -> None:
+    """What was told is read without a lock, although the diary is held and another candidate is not known yet."""
+    [first] = await process.settles(requested(1, "S1"))
+    async with stranger(database) as other, other.transaction():
+        await other.execute("select from diaries for update")
+        async with asyncio.timeout(PATIENCE):
+            [again] = await process.settles(requested(1, "S1", "S9"))
+    assert first.to_json() == again.to_json()
 
 
 async def test_a_repeat_is_told_the_same_after_a_restart_when_everything_has_changed(database: str) -> None:
