@@ -231,14 +231,18 @@ async def test_the_horizon_is_kept_in_the_background(database: str) -> None:
 
 
 async def test_two_processes_that_list_the_same_services_do_not_wait_crosswise(database: str) -> None:
-    """Each in an order of its own, again and again: no deadlock, and the newest version in the end."""
-    entries = [service(f"S{number}", NIGHT) for number in range(10)]
-    async with booking(database) as one, booking(database) as other:
-        for version in range(1, 41):
-            await asyncio.gather(
-                one.lists(*entries, version=version), other.lists(*reversed(entries), version=version + 1)
-            )
-        assert [(41, 10)] == await one.rows("select version, count(*) from diaries group by version")
+    """Each in an order of its own, both held up half way: the second waits for the first, and not the first for it."""
+    entries = [service(f"S{number}", NIGHT) for number in range(9)]
+    async with booking(database) as one, booking(database) as other, stranger(database) as third:
+        await one.lists(*entries)
+        async with third.transaction():
+            await third.execute("select from diaries where service_id = 'S4' for update")
+            first = asyncio.create_task(one.lists(*entries, version=2))
+            await waiting(third, 1)
+            second = asyncio.create_task(other.lists(*reversed(entries), version=3))
+            await waiting(third, 2)
+        await asyncio.gather(first, second)
+        assert [(3, 9)] == await one.rows("select version, count(*) from diaries group by version")
 
 
 async def waits_for(connection: Any, what: str) -> None:

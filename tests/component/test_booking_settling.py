@@ -173,6 +173,24 @@ async def test_two_processes_that_began_the_same_exhausted_placements_tell_one_o
         assert [(5,)] == await one.rows("select count(*) from placements")
 
 
+async def test_two_processes_that_share_placements_do_not_wait_crosswise(database: str) -> None:
+    """Each in an order of its own, both held up half way: the second waits for the first, and not the first for it."""
+    requests = [requested(number) for number in range(1, 6)]
+    async with booking(database) as one, booking(database) as other, stranger(database) as third:
+        holding = third.transaction()
+        await holding.start()
+        await third.execute(
+            "insert into placements values ($1, '', '', '', now())", requests[2].data.brief.placement_id
+        )
+        first = asyncio.create_task(one.settles(*requests))
+        await waiting(third, 1)
+        second = asyncio.create_task(other.settles(*reversed(requests)))
+        await waiting(third, 2)
+        await holding.rollback()
+        here, there = await asyncio.gather(first, second)
+        assert [outcome.to_json() for outcome in here] == [outcome.to_json() for outcome in reversed(there)]
+
+
 async def test_new_ones_beside_a_placement_that_another_settled_are_settled_too(database: str) -> None:
     """The batch rolls back and begins again: nothing is lost, nothing is held twice."""
     async with booking(database) as one, booking(database) as other, stranger(database) as third:
