@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from booking_requests import NOON, listed
 
 from contracts.bookings import BookingConfirmed, BookingExhausted
 from contracts.directory import Service
@@ -19,6 +18,7 @@ from services.booking.service import MIGRATIONS
 from services.booking.store import Diaries
 from services.chassis.database import Database
 from services.chassis.settings import Settings
+from tests.booking_requests import NOON, listed
 
 PATIENCE = 30.0
 """Seconds that a fact may take to come about."""

@@ -10,11 +10,11 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from booking_processes import Booking, booking, confirmed, exhausted, false_fulls, faults, stranger
-from booking_requests import requested, service, session
 
 from contracts.placements import BookingRequested
 from services.chassis.failures import is_transient
+from tests.booking_processes import Booking, booking, confirmed, exhausted, false_fulls, faults, stranger
+from tests.booking_requests import requested, service, session
 
 pytestmark = pytest.mark.backing
 

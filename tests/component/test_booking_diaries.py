@@ -6,10 +6,10 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from booking_processes import Booking, Clock, booking, confirmed, exhausted, faults, stranger, until, waiting
-from booking_requests import NOON, listed, requested, service, session
 
 from services.booking.horizon import roll
+from tests.booking_processes import Booking, Clock, booking, confirmed, exhausted, faults, stranger, until, waiting
+from tests.booking_requests import NOON, listed, requested, service, session
 
 pytestmark = pytest.mark.backing
 

@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import asyncpg
 import pytest
-from booking_processes import PATIENCE, Booking, Clock, booking, confirmed, exhausted, faults, stranger, waiting
-from booking_requests import NOON, candidate, listed, requested, service, session
 
 from contracts.bookings import BookingConfirmed, BookingExhausted
 from services.chassis.failures import Transient, is_transient
+from tests.booking_processes import PATIENCE, Booking, Clock, booking, confirmed, exhausted, faults, stranger, waiting
+from tests.booking_requests import NOON, candidate, listed, requested, service, session
 
 pytestmark = pytest.mark.backing
 

@@ -4,9 +4,6 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
-from booking_processes import Booking, booking, faults
-from booking_requests import listed, requested, service, session
-from recording import RecordingGraveyard, RecordingPublisher, record_of
 
 from contracts.directory import ServiceListed
 from contracts.envelope import Event
@@ -16,6 +13,9 @@ from services.booking.handlers import keep_diaries, place
 from services.chassis.decoding import Record
 from services.chassis.failures import Transient
 from services.chassis.step import Breaker, Handler, Step
+from tests.booking_processes import Booking, booking, faults
+from tests.booking_requests import listed, requested, service, session
+from tests.recording import RecordingGraveyard, RecordingPublisher, record_of
 
 pytestmark = pytest.mark.backing
 

@@ -14,8 +14,6 @@ import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
-from gateway_examples import DESK, confirmed, exhausted, listed, submission
-from recording import RecordingPublisher
 
 from contracts.envelope import Event
 from contracts.people import Desk
@@ -34,6 +32,8 @@ from services.gateway.service import MIGRATIONS
 from services.gateway.settings import GatewaySettings
 from services.gateway.store import Attempts, NewAttempt
 from services.gateway.waiters import Waiters
+from tests.gateway_examples import DESK, confirmed, exhausted, listed, submission
+from tests.recording import RecordingPublisher
 
 pytestmark = pytest.mark.backing
 

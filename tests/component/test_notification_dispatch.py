@@ -12,8 +12,6 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from notification_examples import BY_TEXT, NOON, confirmed, every_outcome, exhausted
-from recording import RecordingGraveyard, RecordingPublisher, record_of
 
 from contracts.bookings import BookingConfirmed, BookingExhausted
 from contracts.notifications import NotificationSent
@@ -31,6 +29,8 @@ from services.notification.sandbox import Sandbox
 from services.notification.service import MIGRATIONS, SANDBOX_MIGRATIONS
 from services.notification.settings import NotificationSettings
 from services.notification.store import Messages
+from tests.notification_examples import BY_TEXT, NOON, confirmed, every_outcome, exhausted
+from tests.recording import RecordingGraveyard, RecordingPublisher, record_of
 
 pytestmark = pytest.mark.backing
 

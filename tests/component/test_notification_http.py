@@ -7,8 +7,6 @@ from typing import Any
 
 import httpx
 import pytest
-from notification_examples import BY_TEXT, MOBILE, NHS_NUMBER, NOON, OWNER, RECEIVER, REFERRER, an_id, confirmed
-from recording import RecordingPublisher
 
 from services.chassis.database import Database
 from services.chassis.identity import Verifier, make_keys, sign
@@ -20,6 +18,8 @@ from services.notification.http import routes
 from services.notification.messages import messages_of
 from services.notification.service import MIGRATIONS
 from services.notification.store import Messages
+from tests.notification_examples import BY_TEXT, MOBILE, NHS_NUMBER, NOON, OWNER, RECEIVER, REFERRER, an_id, confirmed
+from tests.recording import RecordingPublisher
 
 pytestmark = pytest.mark.backing
 

@@ -10,8 +10,6 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from pathways_examples import NOON, service
-from recording import RecordingPublisher
 
 from contracts.directory import DeskListed, Service, ServiceListed
 from contracts.people import Desk
@@ -25,6 +23,8 @@ from services.pathways.directory_file import Directory
 from services.pathways.http import routes
 from services.pathways.service import MIGRATIONS
 from services.pathways.store import Listings
+from tests.pathways_examples import NOON, service
+from tests.recording import RecordingPublisher
 
 pytestmark = pytest.mark.backing
 

@@ -14,7 +14,6 @@ from uuid import uuid4
 import httpx
 import pytest
 import uvicorn
-from referrals_examples import DESK, RECEIVER, REFERRER, placed, submitted, triaged, unplaced
 from sse_starlette.sse import AppStatus
 
 from contracts.envelope import Event
@@ -33,6 +32,7 @@ from services.referrals.news import News
 from services.referrals.service import MIGRATIONS
 from services.referrals.settings import ReferralsSettings
 from services.referrals.store import Referrals
+from tests.referrals_examples import DESK, RECEIVER, REFERRER, placed, submitted, triaged, unplaced
 
 pytestmark = pytest.mark.backing
 

@@ -10,8 +10,19 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from recording import RecordingGraveyard, RecordingPublisher, record_of
-from referrals_examples import (
+
+from contracts.envelope import Event
+from services.chassis.database import Database
+from services.chassis.settings import Settings
+from services.chassis.step import Breaker, Step
+from services.referrals.facts import Fact, fact_in
+from services.referrals.handlers import remember
+from services.referrals.news import News
+from services.referrals.service import MIGRATIONS, READS
+from services.referrals.state import derive
+from services.referrals.store import Referrals, Told, Wanted
+from tests.recording import RecordingGraveyard, RecordingPublisher, record_of
+from tests.referrals_examples import (
     ANSWER_BY,
     RECEIVER,
     REFERRER,
@@ -24,17 +35,6 @@ from referrals_examples import (
     triaged,
     unplaced,
 )
-
-from contracts.envelope import Event
-from services.chassis.database import Database
-from services.chassis.settings import Settings
-from services.chassis.step import Breaker, Step
-from services.referrals.facts import Fact, fact_in
-from services.referrals.handlers import remember
-from services.referrals.news import News
-from services.referrals.service import MIGRATIONS, READS
-from services.referrals.state import derive
-from services.referrals.store import Referrals, Told, Wanted
 
 pytestmark = pytest.mark.backing
 

@@ -15,7 +15,6 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from faststream.kafka import KafkaBroker
-from gateway_examples import confirmed, exhausted, listed, submission
 
 from contracts.people import Desk
 from contracts.submissions import ReferralSubmitted, referral_id
@@ -29,6 +28,7 @@ from services.chassis.settings import Settings
 from services.chassis.web import create_app
 from services.gateway.answer import body_of
 from services.gateway.service import build
+from tests.gateway_examples import confirmed, exhausted, listed, submission
 
 pytestmark = pytest.mark.backing
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from notification_examples import BY_TEXT, confirmed, every_outcome
 
 from contracts.notifications import NotificationSent
 from contracts.topics import PARTITIONS, Topic
@@ -17,6 +16,7 @@ from services.chassis.service import Service
 from services.chassis.settings import Settings
 from services.notification.messages import messages_of
 from services.notification.service import build
+from tests.notification_examples import BY_TEXT, confirmed, every_outcome
 
 pytestmark = pytest.mark.backing
 

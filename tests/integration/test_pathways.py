@@ -10,7 +10,6 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from pathways_examples import COMMUNITY, STROKE, brief, reported, service, triaged
 
 from contracts.directory import Service
 from contracts.envelope import Event
@@ -24,6 +23,7 @@ from services.chassis.settings import Settings
 from services.chassis.web import create_app
 from services.pathways.directory_file import Directory
 from services.pathways.service import build
+from tests.pathways_examples import COMMUNITY, STROKE, brief, reported, service, triaged
 
 pytestmark = pytest.mark.backing
 

@@ -9,7 +9,6 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
-from referrals_examples import RECEIVER, REFERRER, placed, submitted, unplaced
 
 from services.chassis import topics
 from services.chassis.identity import Verifier, make_keys, sign
@@ -17,6 +16,7 @@ from services.chassis.service import Service
 from services.chassis.settings import Settings
 from services.chassis.web import create_app
 from services.referrals.service import build
+from tests.referrals_examples import RECEIVER, REFERRER, placed, submitted, unplaced
 
 pytestmark = pytest.mark.backing
 

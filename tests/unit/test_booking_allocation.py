@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from booking_requests import NOON, candidate, requested
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.bookings import Tried
 from contracts.placements import BookingRequested
 from services.booking.diary import Diary, Given, Refused, allocate, latest_start, may_be_booked
+from tests.booking_requests import NOON, candidate, requested
 
 
 def minutes(number: int) -> timedelta:

@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from booking_requests import session
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from contracts.directory import DAYS, SlotSession
 from services.booking.diary import LONDON, Slot, slots_between
+from tests.booking_requests import session
 
 DAY = timedelta(days=1)
 WEDNESDAY = datetime(2026, 1, 14, tzinfo=UTC)

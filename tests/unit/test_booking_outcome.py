@@ -4,13 +4,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from booking_requests import DESK, NOON, candidate, requested
 
 from contracts.bookings import BookingConfirmed, BookingConfirmedData, BookingExhausted, BookingExhaustedData, Tried
 from contracts.envelope import effect_id
 from contracts.placements import BookingRequested
 from services.booking.diary import Given, Refused
 from services.booking.outcome import outcome_of
+from tests.booking_requests import DESK, NOON, candidate, requested
 
 REFERENCE = "100000000001"
 OWNED = "Clinical hub looks after the referral: telephone 01632 960000."

@@ -4,10 +4,10 @@ import json
 from uuid import UUID
 
 import pytest
-from gateway_examples import DESK, MOBILE, NHS_NUMBER, brief, candidate, confirmed, exhausted
 
 from contracts.bookings import BookingConfirmed, BookingExhausted
 from services.gateway.answer import Answer, answer_of, body_of
+from tests.gateway_examples import DESK, MOBILE, NHS_NUMBER, brief, candidate, confirmed, exhausted
 
 TRANSACTION = UUID("7d9e2a51-0a5a-4a0e-9a53-1f2a3b4c5d6e")
 REFERRAL = UUID("11111111-2222-4333-8444-555555555555")

@@ -4,12 +4,12 @@ import json
 from typing import Any
 
 import pytest
-from gateway_examples import submission
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.chassis.problems import Problem
 from services.gateway.body import read
+from tests.gateway_examples import submission
 
 
 def sent(value: Any) -> bytes:

@@ -6,11 +6,11 @@ import random
 from typing import Any
 
 import pytest
-from gateway_examples import submission
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway.canonical import digest, faults, parse
+from tests.gateway_examples import submission
 
 JSON = st.recursive(
     st.none()

@@ -1,11 +1,10 @@
 """The desks in memory."""
 
-from gateway_examples import DESK, listed
-
 from contracts.people import Desk
 from contracts.topics import Topic
 from services.chassis.reader import Tombstone
 from services.gateway.desks import Desks
+from tests.gateway_examples import DESK, listed
 
 MOVED = Desk(organisation="RX9", name="Trust clinical hub", telephone="01632 960002")
 

@@ -10,7 +10,6 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from gateway_examples import DESK, NOON, listed, submission
 
 from contracts.people import Desk
 from services.chassis.failures import Transient
@@ -23,6 +22,7 @@ from services.gateway.handlers import Gone, KeyTaken, Result, Settled, Transacti
 from services.gateway.http import routes
 from services.gateway.settings import GatewaySettings
 from services.gateway.store import NewAttempt
+from tests.gateway_examples import DESK, NOON, listed, submission
 
 REFERRAL = UUID("11111111-2222-4333-8444-555555555555")
 Keys = tuple[Callable[[str], str], Path]

@@ -4,11 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from gateway_examples import NHS_NUMBER, submission
 
 from contracts.people import Position
 from contracts.submissions import Submission
 from services.gateway.marks import in_the_british_isles, marks_of
+from tests.gateway_examples import NHS_NUMBER, submission
 
 
 def codes(**changes: Any) -> list[str]:

@@ -9,12 +9,12 @@ from uuid import uuid4
 import jsonschema
 import pytest
 from fastapi import FastAPI
-from gateway_examples import submission
 
 from services.gateway.desks import Desks
 from services.gateway.handlers import Transaction
 from services.gateway.http import inlined, routes
 from services.gateway.settings import GatewaySettings
+from tests.gateway_examples import submission
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ from dataclasses import replace
 from typing import Any, cast
 from uuid import UUID, uuid4
 
-from gateway_examples import DESK, NOON, confirmed, submission
-
 from contracts.envelope import Event
 from contracts.people import Referrer
 from contracts.submissions import ReferralSubmitted, ReferralSubmittedData, Submission, referral_id
@@ -16,6 +14,7 @@ from services.gateway.answer import body_of
 from services.gateway.handlers import KeyTaken, Result, Settled, Transaction, Unsettled, telling
 from services.gateway.store import Attempts, NewAttempt, StoredAttempt
 from services.gateway.waiters import Waiters
+from tests.gateway_examples import DESK, NOON, confirmed, submission
 
 
 def attempt() -> NewAttempt:

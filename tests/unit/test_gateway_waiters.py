@@ -4,12 +4,11 @@ import gc
 import weakref
 from uuid import uuid4
 
-from gateway_examples import confirmed, exhausted, listed
-
 from contracts.topics import Topic
 from services.chassis.reader import Tombstone
 from services.gateway.answer import body_of
 from services.gateway.waiters import Waiters
+from tests.gateway_examples import confirmed, exhausted, listed
 
 
 async def test_an_outcome_wakes_those_who_wait_for_it() -> None:

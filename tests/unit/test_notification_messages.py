@@ -6,7 +6,11 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from notification_examples import (
+
+from contracts.notifications import NotificationSent, NotificationSentData
+from contracts.people import Contact
+from services.notification.messages import SOURCE, Message, messages_of, open_channel, sent_json
+from tests.notification_examples import (
     BY_EMAIL,
     BY_TEXT,
     EMAIL,
@@ -22,10 +26,6 @@ from notification_examples import (
     every_outcome,
     exhausted,
 )
-
-from contracts.notifications import NotificationSent, NotificationSentData
-from contracts.people import Contact
-from services.notification.messages import SOURCE, Message, messages_of, open_channel, sent_json
 
 
 def told(messages: list[Message]) -> set[tuple[str, str, str | None, str | None]]:

@@ -6,7 +6,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from notification_examples import (
+
+from contracts.brief import Disposition, Reason
+from services.notification.messages import Message, Outcome, messages_of
+from services.notification.templates import OPEN_FIELDS, TEMPLATES, fields_of, in_words
+from tests.notification_examples import (
     BY_EMAIL,
     BY_TEXT,
     NOON,
@@ -21,10 +25,6 @@ from notification_examples import (
     leaves,
     place_held,
 )
-
-from contracts.brief import Disposition, Reason
-from services.notification.messages import Message, Outcome, messages_of
-from services.notification.templates import OPEN_FIELDS, TEMPLATES, fields_of, in_words
 
 LONGEST_TEXT_MESSAGE = 918
 """Characters (NHS Notify's limit for SMS)."""

@@ -1,10 +1,9 @@
 """The handler: one request for a placement for each referral, with what the index holds at the moment."""
 
-from pathways_examples import ED, NOON, STROKE, brief, index_of, service, triaged
-
 from contracts.envelope import effect_id
 from contracts.placements import BookingRequested
 from services.pathways.handlers import rank
+from tests.pathways_examples import ED, NOON, STROKE, brief, index_of, service, triaged
 
 
 async def test_each_referral_gets_one_request() -> None:

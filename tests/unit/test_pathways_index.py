@@ -3,12 +3,12 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pathways_examples import ED, HERE, NOON, STROKE, index_of, listed, reported, service
 
 from contracts.people import Position
 from contracts.topics import Topic
 from services.chassis.reader import Tombstone
 from services.pathways.index import Index, Square
+from tests.pathways_examples import ED, HERE, NOON, STROKE, index_of, listed, reported, service
 
 SQUARE = Square.around(HERE, 60)
 

@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pathways_examples import (
+
+from contracts.directory import DAYS, CapacityReported, OpeningHours, OpeningPeriod, Service
+from contracts.people import Age, Position
+from services.pathways.ranking import Ranked, candidates
+from tests.pathways_examples import (
     COMMUNITY,
     ED,
     HERE,
@@ -21,10 +25,6 @@ from pathways_examples import (
     reported,
     service,
 )
-
-from contracts.directory import DAYS, CapacityReported, OpeningHours, OpeningPeriod, Service
-from contracts.people import Age, Position
-from services.pathways.ranking import Ranked, candidates
 
 
 def ids(ranked: Ranked) -> list[str]:

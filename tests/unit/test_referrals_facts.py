@@ -4,12 +4,12 @@ from uuid import UUID
 
 import pytest
 from pydantic import ValidationError
-from recording import record_of
-from referrals_examples import placed, submitted, unplaced
 
 from services.chassis.decoding import Unreadable, decode
 from services.referrals.facts import FactType, fact_in
 from services.referrals.service import READS
+from tests.recording import record_of
+from tests.referrals_examples import placed, submitted, unplaced
 
 REFERRAL = UUID(int=7, version=4)
 EVENTS = {event.type: event for event in placed(REFERRAL) + unplaced(REFERRAL)}

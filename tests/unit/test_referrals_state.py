@@ -6,7 +6,11 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from referrals_examples import (
+
+from contracts.envelope import Event
+from services.referrals.facts import Fact, fact_in
+from services.referrals.state import RANK, ReferralState, derive, state_said_by, version_of
+from tests.referrals_examples import (
     ANSWER_BY,
     DESK,
     RECEIVER,
@@ -20,10 +24,6 @@ from referrals_examples import (
     triaged,
     unplaced,
 )
-
-from contracts.envelope import Event
-from services.referrals.facts import Fact, fact_in
-from services.referrals.state import RANK, ReferralState, derive, state_said_by, version_of
 
 REFERRAL = UUID(int=7, version=4)
 
