@@ -45,7 +45,7 @@ async def in_turns(system: LocalSystem) -> Latencies:
     latencies = Latencies()
     token = system.token(TRUST, "bench", "paramedic")
     incidents = list(islice(shift(77, MIDDLE), int(PER_SECOND * (ROUND_SECONDS * ROUNDS + WARM_SECONDS)) + 1))
-    limits = httpx.Limits(max_connections=200, max_keepalive_connections=200)
+    limits = httpx.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=3)
     with _echo(system) as port:
         async with httpx.AsyncClient(timeout=30, limits=limits) as client:
 

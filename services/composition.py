@@ -37,6 +37,11 @@ HTTP_GRACE_SECONDS = 6
 """How long answers under way may take when the process stops: a little more than a submission waits by default."""
 
 
+KEEP_ALIVE_SECONDS = 75
+"""Longer than proxies keep an idle connection, so that the client's side closes first and no request meets a closing
+one."""
+
+
 class ServiceUnknown(Exception):
     """There is no service of that name."""
 
@@ -81,6 +86,7 @@ async def serve(
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=HTTP_GRACE_SECONDS,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )
     )
     log = logger("process")

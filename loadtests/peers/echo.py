@@ -2,8 +2,6 @@
 
 import argparse
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
@@ -16,60 +14,80 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 
-def application(bootstrap_servers: str, topic: str) -> Starlette:
-    """The echo, with the producer settings that Onward uses."""
-    waiting: dict[bytes, asyncio.Future[bytes]] = {}
-    producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap_servers, enable_idempotence=True, acks="all", linger_ms=0, max_batch_size=262_144
-    )
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, fetch_max_wait_ms=50)
+class Echo:
+    """The echo, with the producer settings that Onward uses. Made inside the event loop that it runs in."""
 
-    async def echo(request: Request) -> Response:
+    def __init__(self, bootstrap_servers: str, topic: str) -> None:
+        self._topic = topic
+        self._waiting: dict[bytes, asyncio.Future[bytes]] = {}
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=bootstrap_servers,
+            enable_idempotence=True,
+            acks="all",
+            linger_ms=0,
+            max_batch_size=262_144,
+        )
+        self._consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, fetch_max_wait_ms=50)
+
+    async def answer(self, request: Request) -> Response:
+        """The body, once it has been to the log and back."""
         key = uuid4().bytes
-        answer = waiting[key] = asyncio.get_running_loop().create_future()
+        answer = self._waiting[key] = asyncio.get_running_loop().create_future()
         try:
-            await producer.send_and_wait(topic, await request.body(), key=key)
+            await self._producer.send_and_wait(self._topic, await request.body(), key=key)
             return Response(await asyncio.wait_for(answer, 10), media_type="application/json")
         finally:
-            del waiting[key]
+            del self._waiting[key]
 
-    async def read() -> None:
+    async def start(self) -> None:
+        """Know the position on every partition before the first request."""
+        await self._producer.start()
+        await self._consumer.start()
+        numbers = sorted(await self._producer.partitions_for(self._topic))
+        partitions = [TopicPartition(self._topic, number) for number in numbers]
+        self._consumer.assign(partitions)
+        for partition, end in (await self._consumer.end_offsets(partitions)).items():
+            self._consumer.seek(partition, end)
+
+    async def read(self) -> None:
+        """Give each record to the request that waits for it, for ever."""
         while True:
-            batches: dict[Any, list[Any]] = await consumer.getmany(timeout_ms=500)
+            batches: dict[Any, list[Any]] = await self._consumer.getmany(timeout_ms=500)
             for records in batches.values():
                 for record in records:
-                    answer = waiting.get(record.key)
+                    answer = self._waiting.get(record.key)
                     if answer is not None and not answer.done():
                         answer.set_result(record.value)
 
-    @contextlib.asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        await producer.start()
-        await consumer.start()
-        partitions = [TopicPartition(topic, number) for number in sorted(await producer.partitions_for(topic))]
-        consumer.assign(partitions)
-        for partition, end in (await consumer.end_offsets(partitions)).items():
-            consumer.seek(partition, end)
-        reading = asyncio.create_task(read())
-        yield
+    async def stop(self) -> None:
+        """Close both clients."""
+        await self._consumer.stop()
+        await self._producer.stop()
+
+
+async def serve(bootstrap_servers: str, topic: str, port: int) -> None:
+    """Serve the echo until told to stop."""
+    echo = Echo(bootstrap_servers, topic)
+    await echo.start()
+    reading = asyncio.create_task(echo.read())
+    app = Starlette(routes=[Route("/echo", echo.answer, methods=["POST"])])
+    config = uvicorn.Config(app, port=port, loop="none", http="httptools", log_level="warning")
+    try:
+        await uvicorn.Server(config).serve()
+    finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
-        await consumer.stop()
-        await producer.stop()
-
-    return Starlette(routes=[Route("/echo", echo, methods=["POST"])], lifespan=lifespan)
+        await echo.stop()
 
 
 def main() -> None:
-    """Serve the echo until told to stop."""
+    """Read the arguments, and serve."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--bootstrap-servers", required=True)
     arguments.add_argument("--topic", required=True)
     arguments.add_argument("--port", type=int, required=True)
     given = arguments.parse_args()
-    app = application(given.bootstrap_servers, given.topic)
-    config = uvicorn.Config(app, port=given.port, loop="none", http="httptools", log_level="warning")
-    uvloop.run(uvicorn.Server(config).serve())
+    uvloop.run(serve(given.bootstrap_servers, given.topic, given.port))
 
 
 if __name__ == "__main__":
