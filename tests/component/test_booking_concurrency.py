@@ -143,7 +143,7 @@ async def test_cut_connections_lose_double_and_leak_nothing(database: str) -> No
 
             async def writer(number: int) -> list[Any]:
                 """Its own third of the placements and a repeat of the next one's, again until enough was cut."""
-                told = []
+                told: list[Any] = []
                 while not told or (cutter.cut_at_work < 10 and not cutting.done()):
                     for third in (number, (number + 1) % 3):
                         for batch in batches(requests[third::3], 25):
