@@ -30,7 +30,7 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
         horizon=timedelta(days=own.horizon_days),
     )
     service = Service("booking", settings, database=database)
-    service.reads(Topic.SERVICES, partial(keep_diaries, diaries=diaries), ServiceListed)
+    service.reads(Topic.SERVICES, partial(keep_diaries, diaries=diaries), ServiceListed, at_leisure=True)
     service.reads(Topic.PLACEMENTS, partial(place, diaries=diaries), BookingRequested)
     service.runs("horizon", partial(roll, diaries))
     return service

@@ -61,7 +61,9 @@ class Reader:
             bootstrap_servers=self._bootstrap_servers,
             enable_auto_commit=False,
             auto_offset_reset="earliest" if self._since == "beginning" else "latest",
-            fetch_max_wait_ms=100,
+            # The broker answers at once when there is something; this is how long it may hold an empty answer, and so
+            # how long news of one partition may wait behind the silence of the others.
+            fetch_max_wait_ms=500 if self._since == "beginning" else 50,
             max_partition_fetch_bytes=4 * 1024 * 1024,
         )
         await self._consumer.start()

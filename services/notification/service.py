@@ -38,6 +38,7 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
         partial(tell, messages=messages, clock=clock, wake=dispatcher.wake),
         Confirmed,
         Exhausted,
+        at_leisure=True,  # the caller has the answer already
     )
     service.runs("dispatch", dispatcher.work)
     service.runs("outbox", outbox.drain)
