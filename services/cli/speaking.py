@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 FAULT_OF_OURS = 70
 """Exit code for a fault in this program (sysexits' EX_SOFTWARE). 1: it could not be done; 2: the call was wrong."""
