@@ -269,8 +269,3 @@ class Step(ConsumerRebalanceListener):
         self._failures = 0
         self.processed.clear()
         self.last_alive = time.monotonic()
-
-
-def raw_of(event: Event) -> bytes:
-    """The exact bytes in which the event was read, or its JSON when it was made here."""
-    return event.to_json()

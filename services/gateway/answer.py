@@ -3,7 +3,7 @@
 It holds nothing of who the patient is: no number, no name, no contact.
 """
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -21,37 +21,6 @@ def type_name(service_type: int) -> str:
     return SERVICE_TYPES.get(service_type, f"service type {service_type}")
 
 
-class AnsweredService(BaseModel):
-    """A service: what it is, how to reach it, and why it stands at its place."""
-
-    model_config = ConfigDict(frozen=True)
-
-    id: str
-    name: str
-    type: int = Field(description="Directory of Services type")
-    type_name: str
-    telephone: str = Field(description="the professional line")
-    instructions: str = Field(description="what the referrer must do or say")
-    distance_km: float
-    why: str
-    position: Position
-
-    @classmethod
-    def of(cls, candidate: Candidate) -> Self:
-        """What an answer says of a candidate."""
-        return cls(
-            id=candidate.service_id,
-            name=candidate.name,
-            type=candidate.service_type,
-            type_name=type_name(candidate.service_type),
-            telephone=candidate.telephone,
-            instructions=candidate.instructions,
-            distance_km=candidate.distance_km,
-            why=candidate.why,
-            position=candidate.position,
-        )
-
-
 class AnsweredAlternative(BaseModel):
     """A service that could have taken the patient: enough to telephone it, or to name it in another submission."""
 
@@ -66,17 +35,30 @@ class AnsweredAlternative(BaseModel):
     why: str
 
     @classmethod
-    def of(cls, alternative: Alternative) -> Self:
-        """What an answer says of an alternative."""
+    def of(cls, service: Alternative | Candidate, **more: Any) -> Self:
+        """What an answer says of a service, and what more of this kind of answer."""
         return cls(
-            id=alternative.service_id,
-            name=alternative.name,
-            type=alternative.service_type,
-            type_name=type_name(alternative.service_type),
-            telephone=alternative.telephone,
-            distance_km=alternative.distance_km,
-            why=alternative.why,
+            id=service.service_id,
+            name=service.name,
+            type=service.service_type,
+            type_name=type_name(service.service_type),
+            telephone=service.telephone,
+            distance_km=service.distance_km,
+            why=service.why,
+            **more,
         )
+
+
+class AnsweredService(AnsweredAlternative):
+    """A service: what it is, how to reach it, and why it stands at its place."""
+
+    instructions: str = Field(description="what the referrer must do or say")
+    position: Position
+
+    @classmethod
+    def of_candidate(cls, candidate: Candidate) -> Self:
+        """What an answer says of the service that takes the patient, or is proposed."""
+        return cls.of(candidate, instructions=candidate.instructions, position=candidate.position)
 
 
 class Answer(BaseModel):
@@ -134,7 +116,7 @@ def answer_of(event: BookingConfirmed | BookingExhausted) -> Answer:
         outcome=event.data.outcome,
         acuity=brief.acuity,
         disposition=brief.disposition,
-        service=AnsweredService.of(confirmed.service) if confirmed else None,
+        service=AnsweredService.of_candidate(confirmed.service) if confirmed else None,
         starts_at=confirmed.starts_at if confirmed else None,
         slot_minutes=confirmed.slot_minutes if confirmed else None,
         acceptance_due=confirmed.acceptance_due if confirmed else None,
@@ -144,7 +126,7 @@ def answer_of(event: BookingConfirmed | BookingExhausted) -> Answer:
         marks=brief.marks,
         tried=event.data.tried,
         alternatives=tuple(map(AnsweredAlternative.of, confirmed.alternatives)) if confirmed else (),
-        proposal=AnsweredService.of(proposal) if proposal else None,
+        proposal=AnsweredService.of_candidate(proposal) if proposal else None,
         owner=event.data.owner,
         due=event.data.due,
         next_step=event.data.next_step,
