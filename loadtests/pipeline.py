@@ -1,8 +1,9 @@
 """A burst: submissions written to the topic in the gateway's place, drained to the last message."""
 
 import asyncio
-import time
+import contextlib
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -15,6 +16,7 @@ from faststream.kafka import KafkaBroker
 
 from contracts.people import Desk, Position, Referrer
 from contracts.submissions import ReferralSubmitted, ReferralSubmittedData
+from contracts.topics import PARTITIONS, Topic
 from services.chassis.publishing import MAX_BATCH_BYTES, KafkaPublisher
 from services.cli.connection import TRUST
 from services.cli.local import LocalSystem
@@ -22,6 +24,8 @@ from services.device.incidents import shift
 
 MIDDLE = Position(latitude=52.90, longitude=-1.20)
 PATIENCE_SECONDS = 180.0
+LOOK_SECONDS = 0.05
+SUBMISSIONS, OUTCOMES, MESSAGES = Topic.SUBMISSIONS, Topic.BOOKINGS, Topic.NOTIFICATIONS
 
 
 @dataclass(frozen=True)
@@ -73,22 +77,14 @@ async def burst(system: LocalSystem, count: int, seed: int) -> Burst:
     )
     await broker.connect()
     publisher = KafkaPublisher("bench", broker, "")
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=system.kafka_bootstrap_servers, fetch_max_wait_ms=100, max_partition_fetch_bytes=8_000_000
-    )
-    await consumer.start()
+    log = await _Log.at_its_end(system.kafka_bootstrap_servers)
     try:
-        partitions = [TopicPartition(topic, number) for topic in ("bookings", "notifications") for number in range(12)]
-        consumer.assign(partitions)
-        for partition, end in (await consumer.end_offsets(partitions)).items():
-            consumer.seek(partition, end)
-        began = time.perf_counter()
         writing = asyncio.create_task(_write(publisher, events))
-        seen = await _drain(consumer, events)
+        seen = await _drain(log, events)
         await writing
-        return _accounted(events, seen, system, began)
+        return _accounted(events, seen, system)
     finally:
-        await consumer.stop()
+        await log.close()
         await broker.stop()
 
 
@@ -97,33 +93,81 @@ async def _write(publisher: KafkaPublisher, events: list[ReferralSubmitted]) -> 
         await publisher.tell(events[start : start + 1000])
 
 
+class _Log:
+    """What a burst leaves on the topics. Until it is over only offsets are asked for: to read the records along with
+    the services would take from the machine what is measured.
+    """
+
+    def __init__(self, consumer: Any, begins: dict[TopicPartition, int]) -> None:
+        self._consumer = consumer
+        self._begins = begins
+
+    @classmethod
+    async def at_its_end(cls, bootstrap_servers: str) -> "_Log":
+        """The log from now on."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, max_partition_fetch_bytes=8_000_000)
+        await consumer.start()
+        partitions = [
+            TopicPartition(topic, number) for topic in (SUBMISSIONS, OUTCOMES, MESSAGES) for number in range(PARTITIONS)
+        ]
+        return cls(consumer, await consumer.end_offsets(partitions))
+
+    async def wait_for(self, topic: str, count: int) -> None:
+        """Wait until so many records were added to the topic, or until it is plain that they will not come."""
+        begins = {partition: offset for partition, offset in self._begins.items() if partition.topic == topic}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while sum((await self._consumer.end_offsets(list(begins))).values()) - sum(begins.values()) < count:
+                    await asyncio.sleep(LOOK_SECONDS)
+
+    async def records(self, topic: str) -> AsyncIterator[Any]:
+        """Every record that was added to the topic up to now."""
+        begins = {partition: offset for partition, offset in self._begins.items() if partition.topic == topic}
+        left = await self._consumer.end_offsets(list(begins))
+        self._consumer.assign(list(begins))
+        for partition, offset in begins.items():
+            self._consumer.seek(partition, offset)
+        while any([await self._consumer.position(partition) < end for partition, end in left.items()]):
+            for records in (await self._consumer.getmany(timeout_ms=200, max_records=5000)).values():
+                for record in records:
+                    yield record
+        self._consumer.unsubscribe()
+
+    async def close(self) -> None:
+        """Leave it."""
+        await self._consumer.stop()
+
+
 @dataclass
 class _Seen:
-    """What was read downstream. By referral: the record's key; a message by its referral and its place among them."""
+    """What a burst led to. By referral: the record's key. Times in milliseconds, of the broker."""
 
     outcomes: Counter[bytes]
     messages: Counter[bytes]
     wanted_messages: int = 0
     placed: int = 0
-    last: float = 0.0
+    first: int = 0
+    last: int = 0
 
 
-async def _drain(consumer: Any, events: list[ReferralSubmitted]) -> _Seen:
-    """Read outcomes and messages until each referral has its outcome and each outcome its messages.
-
-    Only headers and keys are looked at, so that the load does not take from the machine what it measures.
-    """
+async def _drain(log: _Log, events: list[ReferralSubmitted]) -> _Seen:
+    """Wait for as many outcomes as were submitted, then for the messages that these want; then look at each."""
     reachable = {event.subject.encode(): _reachable(event) for event in events}
     seen = _Seen(Counter(), Counter())
-    deadline = time.perf_counter() + PATIENCE_SECONDS
-    while time.perf_counter() < deadline:
-        for records in (await consumer.getmany(timeout_ms=200, max_records=5000)).values():
-            for record in records:
-                if record.key in reachable:
-                    _see(seen, record.key, dict(record.headers)["type"], reachable)
-            seen.last = time.perf_counter() if records else seen.last
-        if len(seen.outcomes) == len(events) and seen.messages.total() >= seen.wanted_messages:
-            return seen
+    await log.wait_for(OUTCOMES, len(events))
+    async for record in log.records(OUTCOMES):
+        if record.key in reachable:
+            seen.outcomes[record.key] += 1
+            if seen.outcomes[record.key] == 1:
+                confirmed = dict(record.headers)["type"] == b"booking.confirmed"
+                seen.placed += confirmed
+                seen.wanted_messages += 1 + confirmed + reachable[record.key]
+    await log.wait_for(MESSAGES, seen.wanted_messages)
+    async for record in log.records(MESSAGES):
+        if record.key in reachable:
+            seen.messages[record.key] += 1
+            seen.last = max(seen.last, record.timestamp)
+    seen.first = min([record.timestamp async for record in log.records(SUBMISSIONS)])
     return seen
 
 
@@ -131,18 +175,7 @@ def _reachable(event: ReferralSubmitted) -> bool:
     return event.data.submission.patient.contact.mobile is not None
 
 
-def _see(seen: _Seen, referral: bytes, type_: bytes, reachable: dict[bytes, bool]) -> None:
-    if type_ == b"notification.sent":
-        seen.messages[referral] += 1
-        return
-    seen.outcomes[referral] += 1
-    if seen.outcomes[referral] == 1:
-        confirmed = type_ == b"booking.confirmed"
-        seen.placed += confirmed
-        seen.wanted_messages += 1 + confirmed + reachable[referral]
-
-
-def _accounted(events: list[ReferralSubmitted], seen: _Seen, system: LocalSystem, began: float) -> Burst:
+def _accounted(events: list[ReferralSubmitted], seen: _Seen, system: LocalSystem) -> Burst:
     with psycopg.connect(system.database_url) as connection:
         doubled = connection.execute(
             "select count(*) from (select placement_id from booking.bookings where released_at is null"
@@ -156,5 +189,5 @@ def _accounted(events: list[ReferralSubmitted], seen: _Seen, system: LocalSystem
         messages=seen.messages.total(),
         lost=len(events) - len(seen.outcomes) + max(0, seen.wanted_messages - seen.messages.total()),
         doubled=doubled[0] + sum(count - 1 for count in seen.outcomes.values()),
-        seconds=seen.last - began,
+        seconds=(seen.last - seen.first) / 1000,
     )
