@@ -8,6 +8,7 @@ commits explicit offsets of what was processed.
 import asyncio
 import random
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
@@ -34,6 +35,13 @@ REVOCATION_SECONDS = 4.0
 ALIVE_SECONDS = 5.0
 """A reader that has not polled for so long is not ready, unless a batch is under way."""
 
+ATTEMPTS_ALONE = 3
+"""How often a record that meets a bug is tried by itself before it is buried."""
+
+BUGS = 5
+BUGS_SECONDS = 60.0
+"""So many records may a service bury for bugs in so many seconds: one more is the release's fault, not the records'."""
+
 POLL_MS = 500
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
@@ -47,11 +55,22 @@ class Graveyard(Protocol):
 
 
 class Breaker:
-    """Stops a service: a bug must stop the service, not the patients. The host sees it and stops polling."""
+    """Stops a service: a bad release must stop the service, not the patients. The host sees it and stops polling."""
 
     def __init__(self) -> None:
         self.reason: str | None = None
         self.tripped = asyncio.Event()
+        self._bugs: deque[float] = deque(maxlen=BUGS)
+        """When the latest records were buried for bugs, by the monotonic clock."""
+
+    def withstands(self, more: int) -> bool:
+        """Whether so many more records may be buried for bugs now."""
+        lately = sum(at > time.monotonic() - BUGS_SECONDS for at in self._bugs)
+        return lately + more <= BUGS
+
+    def count(self, buried: int) -> None:
+        """So many records were buried for bugs."""
+        self._bugs.extend([time.monotonic()] * buried)
 
     def trip(self, reason: str) -> None:
         """Stop the service, for a reason that /health/ready repeats."""
@@ -122,15 +141,18 @@ class Step(ConsumerRebalanceListener):
         if len({event.id for event in told}) < len(told):
             raise EffectsShareId(f"{self.reader} told two effects of {self.topic} under one id")
         if dead:
-            await self._graveyard.bury(dead)
-            BURIED.labels(self.reader, self.topic).inc(len(dead))
-            for record, why in dead:
-                self._log.warning(
-                    "buried", topic=record.topic, partition=record.partition, offset=record.offset, reason=why
-                )
+            await self._bury(dead)
         if told:
             await self._publisher.tell(told)
         READ.labels(self.reader, self.topic).inc(len(records))
+
+    async def _bury(self, dead: Sequence[tuple[Record, str]]) -> None:
+        await self._graveyard.bury(dead)
+        BURIED.labels(self.reader, self.topic).inc(len(dead))
+        for record, why in dead:
+            self._log.warning(
+                "buried", topic=record.topic, partition=record.partition, offset=record.offset, reason=why
+            )
 
     def _decode(self, records: Sequence[Record]) -> tuple[list[tuple[Record, Readable]], list[tuple[Record, str]]]:
         events: list[tuple[Record, Readable]] = []
@@ -170,16 +192,16 @@ class Step(ConsumerRebalanceListener):
             if self._halted:
                 return
             try:
-                await self.run(records, handle)
+                await self._survive(records, handle)
             except Exception as error:
-                if not is_transient(error):
+                if is_transient(error):
+                    RETRIES.labels(self.reader, self.topic).inc()
+                    said = {"topic": self.topic, "error": type(error).__name__, "attempt": self._failures + 1}
+                    self._log.warning("put_off", **said)
+                else:
                     place = where(error)
                     self._log.error("stopped_by_a_bug", topic=self.topic, error=type(error).__name__, reason=place)
                     self._breaker.trip(f"{self.reader} failed on {self.topic}: {type(error).__name__} at {place}")
-                    self._put_off(records)
-                    return
-                RETRIES.labels(self.reader, self.topic).inc()
-                self._log.warning("put_off", topic=self.topic, error=type(error).__name__, attempt=self._failures + 1)
                 self._put_off(records)
                 return
             self._failures = 0
@@ -187,6 +209,39 @@ class Step(ConsumerRebalanceListener):
             for record in records:
                 self.processed[TopicPartition(record.topic, record.partition)] = record.offset + 1
             STEP_SECONDS.labels(self.reader, self.topic).observe(time.monotonic() - began)
+
+    async def _survive(self, records: Sequence[Record], handle: Handler) -> None:
+        """Process a batch in spite of bugs: bury what fails alone. Raises the bug when that would be too many."""
+        failing: list[tuple[Record, str]] = []
+        await self._run_or_halve(records, handle, failing)
+        if failing:
+            await self._bury(failing)  # last: of a batch that stops the service none is buried
+            self._breaker.count(len(failing))
+
+    async def _run_or_halve(
+        self, records: Sequence[Record], handle: Handler, failing: list[tuple[Record, str]], attempt: int = 1
+    ) -> None:
+        """Run a batch; after a bug each of its halves, in order, until what fails is alone and joins the failing."""
+        self.last_alive = time.monotonic()
+        try:
+            await self.run(records, handle)
+            return
+        except Exception as error:
+            if is_transient(error):
+                raise
+            kind, place = type(error).__name__, where(error)
+            self._log.error("bug", topic=self.topic, error=kind, reason=place, count=len(records))
+            if len(records) == 1 and attempt == ATTEMPTS_ALONE:
+                if not self._breaker.withstands(len(failing) + 1):
+                    raise
+                failing.append((records[0], f"a bug, {attempt} times alone: {kind} at {place}"))
+                return
+        if len(records) == 1:
+            await self._run_or_halve(records, handle, failing, attempt + 1)
+        else:
+            half = len(records) // 2
+            await self._run_or_halve(records[:half], handle, failing)
+            await self._run_or_halve(records[half:], handle, failing)
 
     def _put_off(self, records: Sequence[Record]) -> None:
         for record in records:

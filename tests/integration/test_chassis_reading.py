@@ -161,7 +161,27 @@ async def test_a_bug_stops_the_service_and_its_successor_loses_nothing(topics: N
     assert Counter(expected) == await told(kafka, prefix)
 
 
-async def test_an_effect_that_the_broker_refuses_stops_the_service(kafka: str, prefix: str) -> None:
+async def test_a_bug_on_one_record_buries_it_alone(topics: None, kafka: str, prefix: str) -> None:
+    """Everything else of its batch is told once, in the order of each key, and all of it is committed."""
+
+    async def handler(events: Sequence[DeskListed]) -> list[CapacityReported]:
+        if any(event.data.version == 137 for event in events):
+            raise KeyError("Ada SENTINEL")
+        return await tell_effects(events)
+
+    expected = await tell_desks(kafka, prefix, 300)
+    async with hosted(booking(kafka, prefix, handler)) as service:
+        await committed(kafka, service.group(Topic.DESKS), at_least=300)
+    (buried,) = await everything_on(kafka, f"{prefix}booking.dlq")
+    assert 137 == DeskListed.read(buried.value).data.version
+    assert dict(buried.headers)["dead-because"].startswith(
+        b"a bug, 3 times alone: KeyError at test_chassis_reading.py:"
+    )
+    assert Counter(expected) - Counter([expected[136]]) == await told(kafka, prefix)
+    assert all(versions == sorted(versions) for versions in (await versions_by_key(kafka, prefix)).values())
+
+
+async def test_an_effect_that_the_broker_refuses_buries_its_cause(kafka: str, prefix: str) -> None:
     """Too large for its topic will be too large next time: it is a bug with a reason, not an endless retry."""
     await make_topics(kafka, prefix, "desks", "booking.dlq")
     (capacity,) = [topic for topic in declared(prefix) if topic.name == f"{prefix}capacity"]
@@ -169,13 +189,10 @@ async def test_an_effect_that_the_broker_refuses_stops_the_service(kafka: str, p
     async with admin_of(kafka) as admin:
         await apply(admin, [capacity])
     await tell_desks(kafka, prefix, 1)
-    service = booking(kafka, prefix)
-    try:
-        await service.start()
-        await until(lambda: service.not_ready() and "stopped" in service.not_ready()[0])
-        assert "stopped: booking failed on desks: MessageSizeTooLargeError" in service.not_ready()[0]
-    finally:
-        await service.stop()
+    async with hosted(booking(kafka, prefix)) as service:
+        await committed(kafka, service.group(Topic.DESKS), at_least=1)
+    (buried,) = await everything_on(kafka, f"{prefix}booking.dlq")
+    assert b"MessageSizeTooLargeError" in dict(buried.headers)["dead-because"]
 
 
 async def test_what_is_away_holds_up_its_own_topic_only(
