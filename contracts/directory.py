@@ -50,11 +50,28 @@ class SpecifiedDate(Data):
 
 
 class OpeningHours(Data):
-    """When a service is open. Most specific first: specified dates, always open, the weekly periods."""
+    """When a service is open. Most specific first: specified dates, always open, public holidays, weekly periods."""
 
     always: bool = False
     periods: tuple[OpeningPeriod, ...] = ()
+    public_holidays: tuple[tuple[ClockTime, ClockTime], ...] | None = Field(
+        default=None, description="hours of a public holiday; absent means as on any other day, and none means closed"
+    )
     dates: tuple[SpecifiedDate, ...] = ()
+
+
+Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
+"""A code of the site's own table: a symptom group, a discriminator, a disposition or a referral role."""
+
+AreaCode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
+"""A local authority, a commissioner or a locally defined area, by its code."""
+
+
+class SymptomGroup(Data):
+    """A symptom group that a service takes, and the discriminators that it can meet there."""
+
+    code: Code
+    discriminators: tuple[Code, ...] = Field(default=(), description="none means all of the group")
 
 
 class SlotSession(Data):
@@ -82,6 +99,21 @@ class Service(Data):
     age_from: Age | None = Field(default=None, description="youngest, included")
     age_until: Age | None = Field(default=None, description="oldest, included to the end of that unit")
     genders: tuple[Gender, ...] = Field(default=(), description="none means all")
+    symptom_groups: tuple[SymptomGroup, ...] = Field(default=(), description="none means all")
+    dispositions: tuple[Code, ...] = Field(default=(), description="none means all")
+    referral_roles: tuple[Code, ...] = Field(default=(), description="who may refer; none means everyone")
+    commissioned_by: tuple[OrganisationCode, ...] = Field(default=(), description="surgeries that commission it")
+    restricted: bool = Field(
+        default=False, description="only patients registered with a surgery that commissions it, where any does"
+    )
+    limited_to: tuple[AreaCode, ...] = Field(default=(), description="areas that it serves; none means all")
+    promoted_to: tuple[AreaCode, ...] = Field(default=(), description="areas that it is put forward in")
+    only_if_open_within_minutes: int | None = Field(
+        default=None,
+        ge=0,
+        le=1440,
+        description="offered only if open or opening so soon (0, 15 or 30 in the published search)",
+    )
     booking: BookingKind = "delivery"
     accept_within_minutes: int | None = Field(default=None, ge=1, le=10_000)
     sessions: tuple[SlotSession, ...] = ()

@@ -27,6 +27,7 @@ class Candidate(Data):
     distance_km: float = Field(ge=0)
     booking: BookingKind
     accept_within_minutes: int | None = Field(default=None, ge=1, le=10_000, description="for booking by acceptance")
+    opens_at: AwareDatetime | None = Field(default=None, description="none where it is open already")
     open_until: AwareDatetime | None = Field(default=None, description="none where it never closes")
     capacity: Literal["green", "amber", "unknown"] = "unknown"
     why: str

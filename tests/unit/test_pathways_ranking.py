@@ -57,6 +57,7 @@ def test_a_service_of_a_fit_type_is_a_candidate() -> None:
         "distance_km": 12.34,
         "booking": "acceptance",
         "accept_within_minutes": 90,
+        "opens_at": None,
         "open_until": None,
         "capacity": "amber",
         "why": "nearest suitable open hyper-acute stroke unit, 12.3 km; type 2 of 2 that triage finds fit",
