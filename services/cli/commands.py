@@ -14,8 +14,8 @@ import uvloop
 from contracts.people import Position
 from services.chassis import log
 from services.chassis.settings import Settings
-from services.cli import local
-from services.cli.connection import TRUST, Organisation, Token, Url, connect
+from services.cli import directory, local, places
+from services.cli.connection import TRUST, AsJson, Folder, Organisation, Token, Url, connect
 from services.cli.speaking import out, print_json, print_line, say
 
 DEMO_PORT = 8180
@@ -28,8 +28,6 @@ app = typer.Typer(
     add_completion=False,
 )
 
-Folder = Annotated[Path, typer.Option("--folder", help="Where a local system keeps its data.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, for programs.")]
 Port = Annotated[int, typer.Option(help="The port of all routes; the next free one if it is taken.")]
 
 
@@ -138,6 +136,7 @@ def device(
     count: Annotated[int, typer.Option(min=1, help="How many referrals.")] = 8,
     every: Annotated[float, typer.Option(min=0, help="Seconds from one referral to the next.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Decides everything that is drawn.")] = 1,
+    town: Annotated[str, typer.Option(help="A town of the built-in table as the middle of the crew's area.")] = "",
     latitude: Annotated[float, typer.Option(min=-90, max=90, help="The middle of the crew's area, degrees.")] = 52.9,
     longitude: Annotated[float, typer.Option(min=-180, max=180, help="The middle of the crew's area.")] = -1.2,
     journal: Annotated[Path | None, typer.Option(help="Keep what was sent and answered in this file.")] = None,
@@ -149,9 +148,10 @@ def device(
 ) -> None:
     """Simulate an ambulance device: refer at a pace, and show what the crew sees. A seed decides all."""
     from services.cli.crew import refer_at_a_pace
+    from services.pathways.places import town_named
 
     connection = connect(folder, url, token, organisation=organisation, role="paramedic", practitioner="device")
-    middle = Position(latitude=latitude, longitude=longitude)
+    middle = town_named(town).position if town else Position(latitude=latitude, longitude=longitude)
     refused = asyncio.run(
         refer_at_a_pace(
             connection,
@@ -210,46 +210,8 @@ def triage(
         print("\n".join(lines_of(decided)))
 
 
-directory_app = typer.Typer(help="The directory of services and desks.", no_args_is_help=True)
-app.add_typer(directory_app, name="directory")
-
-
-@directory_app.command("load")
-def directory_load(
-    file: Annotated[Path, typer.Argument(help="A TOML or JSON file of services and desks.")],
-    delist_missing: Annotated[bool, typer.Option(help="Delist active services that the file does not have.")] = False,
-    organisation: Organisation = TRUST,
-    url: Url = "",
-    token: Token = "",
-    folder: Folder = local.DEFAULT_FOLDER,
-    as_json: AsJson = False,
-) -> None:
-    """List every service and desk of a file, or none: each fault is named."""
-    from services.cli.directory import load
-
-    connection = connect(folder, url, token, organisation=organisation, role="directory-editor", practitioner="onward")
-    counts = load(connection, file, delist_missing=delist_missing)
-    if as_json:
-        print_json(counts)
-    else:
-        for kind, counted in counts.items():
-            print(f"{kind}: " + ", ".join(f"{count} {what}" for what, count in counted.items()))
-
-
-@directory_app.command("check")
-def directory_check(
-    file: Annotated[Path, typer.Argument(help="A TOML or JSON file of services and desks.")], as_json: AsJson = False
-) -> None:
-    """Read a file and name each fault; lists nothing."""
-    from services.pathways.directory_file import read_file
-
-    directory = read_file(file)
-    counts = {"services": len(directory.services), "desks": len(directory.desks)}
-    if as_json:
-        print_json(counts)
-    else:
-        print(f"{file} holds: {counts['services']} services, {counts['desks']} desks")
-
+app.add_typer(directory.app, name="directory")
+app.add_typer(places.app, name="places")
 
 topics_app = typer.Typer(help="Topics, as declared in deploy/topics.yaml.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")

@@ -1,5 +1,6 @@
 """Where a command speaks to, and as whom."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,8 @@ from services.cli.speaking import Refused
 TRUST = "ONW01"
 """The ambulance trust of the shipped directory, for which a device speaks by default."""
 
+Folder = Annotated[Path, typer.Option("--folder", help="Where a local system keeps its data.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, for programs.")]
 Url = Annotated[str, typer.Option(envvar="ONWARD_URL", help="Where the routes are; of the local system if not given.")]
 Token = Annotated[str, typer.Option(envvar="ONWARD_TOKEN", help="Who calls; the local system's own if not given.")]
 Organisation = Annotated[str, typer.Option(help="For whom to speak, when the local system signs the token.")]
@@ -47,5 +50,10 @@ def answered(response: httpx.Response) -> Any:
         problem = response.json()
     except ValueError:
         raise Refused(f"{response.request.url.path} answered {response.status_code}") from None
-    faults = "".join(f"\n  {fault['pointer']}: {fault['message']}" for fault in problem.get("faults", []))
+    faults = "".join(f"\n  {_where(fault)}: {fault['message']}" for fault in problem.get("faults", []))
     raise Refused(f"{problem.get('title')}. {problem.get('detail')}{faults}")
+
+
+def _where(fault: Mapping[str, Any]) -> str:
+    line = f"line {fault['line']}" if fault.get("line") else ""
+    return " ".join(part for part in (line, fault["pointer"]) if part) or "the whole"

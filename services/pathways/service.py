@@ -15,6 +15,8 @@ from services.chassis.settings import Settings
 from services.pathways.handlers import rank
 from services.pathways.http import routes
 from services.pathways.index import Index
+from services.pathways.places_http import routes as places_routes
+from services.pathways.postcodes import Postcodes
 from services.pathways.settings import PathwaysSettings
 from services.pathways.store import Listings
 
@@ -38,4 +40,5 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     outbox = Outbox(database, service.publisher)
     service.runs("outbox", outbox.drain)
     service.serves(routes(Listings(database, outbox, clock=utc_now, new_id=uuid4)))
+    service.serves(places_routes(Postcodes(database)))
     return service
