@@ -15,6 +15,7 @@ import services.notification.service
 import services.pathways.service
 import services.referrals.service
 import services.triage.service
+from services.chassis import traces
 from services.chassis.identity import Verifier
 from services.chassis.log import logger
 from services.chassis.service import Service
@@ -72,6 +73,7 @@ async def serve(
     Those named in `answering` only answer their routes here: another process reads their topics. Live at once, ready
     when every service is.
     """
+    traces.configure(environ)
     working = build(names, settings, environ)
     only_answering = build([name for name in answering if name not in names], settings, environ)
     everything = [*working, *only_answering]
@@ -108,6 +110,7 @@ async def serve(
         server.should_exit = True
         await asyncio.gather(serving, return_exceptions=True)
         await asyncio.gather(*(service.stop() for service in everything), return_exceptions=True)
+        await asyncio.to_thread(traces.stop)
         log.info("stopped", port=settings.http_port)
 
 

@@ -13,6 +13,7 @@ import psycopg
 import yoyo
 from psycopg import errors, sql
 
+from services.chassis import traces
 from services.chassis.settings import Settings
 
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -70,6 +71,7 @@ class Database:
                 min_size=1,
                 max_size=self._size,
                 command_timeout=30,
+                init=self._trace if traces.of(self.schema) is not None else None,
                 # asyncpg's own asks the server at each release; here nothing outlives its `async with`.
                 reset=_nothing_to_reset,
                 server_settings={
@@ -84,6 +86,11 @@ class Database:
             )
         except asyncpg.InvalidParameterValueError as error:  # the role does not exist
             raise NotMigrated(self.schema) from error
+
+    async def _trace(self, connection: Any) -> None:
+        tracer = traces.of(self.schema)
+        if tracer is not None:
+            connection.add_query_logger(traces.Statements(tracer, self.schema))
 
     async def stop(self) -> None:
         """Close the pool: waits for the connections in use, unless it is cancelled."""

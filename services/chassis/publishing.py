@@ -5,9 +5,11 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from faststream.kafka import KafkaBroker, KafkaPublishMessage
+from opentelemetry.trace import SpanKind
 
 from contracts.envelope import Event
 from contracts.topics import Topic
+from services.chassis import traces
 from services.chassis.metrics import TOLD
 from services.chassis.partitions import partition_of
 
@@ -79,6 +81,7 @@ class KafkaPublisher:
         self._service = service
         self._broker = broker
         self._prefix = prefix
+        self._tracer = traces.of(service)
 
     async def tell(self, events: Sequence[Event]) -> None:
         """Publish the events; return once all are acknowledged."""
@@ -86,6 +89,21 @@ class KafkaPublisher:
 
     async def tell_json(self, events: Sequence[tuple[type[Event], str, bytes]]) -> None:
         """Publish stored events, (contract, key, value) each; return once all are acknowledged."""
+        if self._tracer is None:
+            await self._tell(events)
+            return
+        attributes = {
+            "messaging.system": "kafka",
+            "messaging.operation.type": "send",
+            "messaging.destination.name": " ".join(sorted({contract.TOPIC for contract, _, _ in events})),
+            "messaging.batch.message_count": len(events),
+        }
+        name = f"send {attributes['messaging.destination.name']}"
+        values = (value for _, _, value in events)
+        with traces.over_batch(self._tracer, name, SpanKind.PRODUCER, values, attributes):
+            await self._tell(events)
+
+    async def _tell(self, events: Sequence[tuple[type[Event], str, bytes]]) -> None:
         batches = list(runs(events))
         acknowledgements = []
         for topic, partition, type_, records in batches:

@@ -15,9 +15,11 @@ from fastapi import APIRouter
 from faststream import AckPolicy, BaseMiddleware
 from faststream.kafka import KafkaBroker, KafkaRouter
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
+from opentelemetry.trace import SpanKind, Tracer
 
 from contracts.envelope import Event
 from contracts.topics import PARTITIONS, Topic
+from services.chassis import traces
 from services.chassis.database import Database
 from services.chassis.dead_letters import DeadLetters
 from services.chassis.decoding import Readable
@@ -49,9 +51,11 @@ GRACE_SECONDS = 10.0
 class _StepMiddleware(BaseMiddleware[Any, Any]):
     """Hands FastStream's batch to the step, and FastStream's call of the handler too."""
 
-    def __init__(self, msg: Any, /, *, context: Any, step: Step) -> None:
+    def __init__(self, msg: Any, /, *, context: Any, step: Step, tracer: Tracer | None, group: str) -> None:
         super().__init__(msg, context=context)
         self._step = step
+        self._tracer = tracer
+        self._group = group
 
     async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
         """Run the step; the handler is called with the events that it finds."""
@@ -62,7 +66,20 @@ class _StepMiddleware(BaseMiddleware[Any, Any]):
             told: Sequence[Event] = await call_next(msg)
             return told
 
-        await self._step.consume(msg.raw_message, handle)
+        if self._tracer is None:
+            await self._step.consume(msg.raw_message, handle)
+            return
+        topic = self._step.topic
+        attributes = {
+            "messaging.system": "kafka",
+            "messaging.operation.type": "process",
+            "messaging.destination.name": topic,
+            "messaging.consumer.group.name": self._group,
+            "messaging.batch.message_count": len(msg.raw_message),
+        }
+        values = (record.value for record in msg.raw_message)
+        with traces.over_batch(self._tracer, f"process {topic}", SpanKind.CONSUMER, values, attributes):
+            await self._step.consume(msg.raw_message, handle)
 
 
 class Service:
@@ -119,7 +136,8 @@ class Service:
             graveyard=self._dead_letters,
             breaker=self._breaker,
         )
-        router = KafkaRouter(middlewares=(partial(_StepMiddleware, step=step),))
+        hand_over = partial(_StepMiddleware, step=step, tracer=traces.of(self.name), group=self.group(topic))
+        router = KafkaRouter(middlewares=(hand_over,))
         subscriber = router.subscriber(
             f"{self.settings.topic_prefix}{topic}",
             group_id=self.group(topic),

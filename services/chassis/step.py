@@ -17,6 +17,7 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
 from contracts.envelope import Event
+from services.chassis import traces
 from services.chassis.decoding import Readable, Record, Unreadable, decode
 from services.chassis.failures import Poison, is_transient, where
 from services.chassis.log import logger
@@ -194,6 +195,7 @@ class Step(ConsumerRebalanceListener):
             try:
                 await self._survive(records, handle)
             except Exception as error:
+                traces.failed(error)
                 if is_transient(error):
                     RETRIES.labels(self.reader, self.topic).inc()
                     said = {"topic": self.topic, "error": type(error).__name__, "attempt": self._failures + 1}

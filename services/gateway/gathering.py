@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context, copy_context
 from typing import Generic, TypeVar
 
 from services.chassis.failures import is_transient
@@ -22,27 +23,32 @@ class Gathering(Generic[Item, Result]):
         self._serve = serve
         self._idle_lanes = lanes
         self._largest = largest
-        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._waiting: list[tuple[Item, asyncio.Future[Result], Context]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self, item: Item) -> Result:
         """The item's own result, or its own failure. What is not waited for any longer is served all the same."""
         result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, result))
-        if self._idle_lanes:
+        self._waiting.append((item, result, copy_context()))
+        self._begin()
+        return await result
+
+    def _begin(self) -> None:
+        """Serve what waits, if a lane is free, in the context of who waits longest: its trace goes on there."""
+        if self._waiting and self._idle_lanes:
             self._idle_lanes -= 1
-            task = asyncio.create_task(self._run())
+            task = asyncio.get_running_loop().create_task(self._run(), context=self._waiting[0][2])
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        return await result
 
     async def _run(self) -> None:
         try:
-            while self._waiting:
-                batch, self._waiting = self._waiting[: self._largest], self._waiting[self._largest :]
-                await self._serve_batch(batch)
+            batch, self._waiting = self._waiting[: self._largest], self._waiting[self._largest :]
+            if batch:  # else another lane took it
+                await self._serve_batch([(item, result) for item, result, _ in batch])
         finally:
             self._idle_lanes += 1
+        self._begin()
 
     async def _serve_batch(self, batch: Sequence[tuple[Item, "asyncio.Future[Result]"]]) -> None:
         try:

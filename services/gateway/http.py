@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from contracts.people import Desk, Referrer
 from contracts.submissions import ReferralSubmitted, ReferralSubmittedData, Submission
+from services.chassis import traces
 from services.chassis.failures import is_transient
 from services.chassis.identity import Caller, CallerOf
 from services.chassis.problems import Problem
@@ -182,7 +183,7 @@ def _event(
         subject=str(new_id()),
         time=now,
     )
-    traceparent = traceparent_of(request.headers.get("traceparent"))
+    traceparent = traces.current() or traceparent_of(request.headers.get("traceparent"))
     return event.model_copy(update={"traceparent": traceparent}) if traceparent else event
 
 

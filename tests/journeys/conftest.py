@@ -17,8 +17,7 @@ from tests.running import System
 @pytest.fixture
 def system(kafka: str, database: str, prefix: str, tmp_path: Path) -> Iterator[System]:
     """Every service in a process of its own, the small directory loaded, all ready."""
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, _make_topics(kafka, prefix)).result()
+    make_topics(kafka, prefix)
     system = System.prepare(kafka, database, prefix, tmp_path)
     try:
         system.start_each()
@@ -28,6 +27,12 @@ def system(kafka: str, database: str, prefix: str, tmp_path: Path) -> Iterator[S
         yield system
     finally:
         system.stop()
+
+
+def make_topics(kafka: str, prefix: str) -> None:
+    """Make the declared topics; in a thread, because a test's event loop may be set in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, _make_topics(kafka, prefix)).result()
 
 
 async def _make_topics(kafka: str, prefix: str) -> None:
