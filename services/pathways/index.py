@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import asin, cos, degrees, inf, radians, sin, sqrt
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from contracts.directory import CapacityReported, CapacityReportedData, Service, ServiceListed, ServiceListedData
 from contracts.envelope import Event
@@ -17,12 +17,11 @@ from contracts.people import Age, Gender, Position
 from contracts.placements import Candidate
 from contracts.topics import Topic
 from services.chassis.reader import Tombstone
+from services.pathways.capacity import Status, status
 from services.pathways.opening_hours import Timetable
 
 EARTH_KM = 6371.0088
 """Mean radius of the Earth (IUGG)."""
-
-Capacity = Literal["red", "amber", "green", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +68,9 @@ class Entry:
             genders=frozenset(service.genders),
         )
 
-    def capacity_at(self, now: datetime) -> Capacity:
-        """How full it said that it is. A report that has run out says nothing."""
-        reported = self.reported
-        if reported is None or (reported.resets_at is not None and reported.resets_at <= now):
-            return "unknown"
-        return reported.capacity
+    def capacity_at(self, now: datetime) -> Status:
+        """How full it said that it is."""
+        return status(self.reported, now)
 
 
 class Found(NamedTuple):

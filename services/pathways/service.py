@@ -12,6 +12,8 @@ from services.chassis.database import AUDIT, OUTBOX, Database
 from services.chassis.outbox import Outbox
 from services.chassis.service import Service
 from services.chassis.settings import Settings
+from services.pathways import capacity_http
+from services.pathways.capacity_store import CapacityReports
 from services.pathways.handlers import rank
 from services.pathways.http import routes
 from services.pathways.index import Index
@@ -41,4 +43,5 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     service.runs("outbox", outbox.drain)
     service.serves(routes(Listings(database, outbox, clock=utc_now, new_id=uuid4)))
     service.serves(places_routes(Postcodes(database)))
+    service.serves(capacity_http.routes(CapacityReports(database, outbox, clock=utc_now, new_id=uuid4)))
     return service

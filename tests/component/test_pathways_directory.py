@@ -1,102 +1,19 @@
 """The directory on a real PostgreSQL: loaded over HTTP, versioned, and told through the outbox."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import httpx
 import pytest
 
 from contracts.directory import DeskListed, Service, ServiceListed
 from contracts.people import Desk
-from services.chassis.database import AUDIT, OUTBOX, Database
-from services.chassis.identity import Caller, Verifier, make_keys, sign
-from services.chassis.outbox import Outbox
-from services.chassis.service import Service as Hosted
-from services.chassis.settings import Settings
-from services.chassis.web import create_app
 from services.pathways.directory_file import Directory
-from services.pathways.http import routes
-from services.pathways.service import MIGRATIONS
-from services.pathways.store import Listings
 from tests.pathways_examples import NOON, service
-from tests.recording import RecordingPublisher
+from tests.pathways_running import Pathways
 
 pytestmark = pytest.mark.backing
 
-EDITOR = Caller("ONW01", "editor-1", "directory-editor")
 DESK = Desk(organisation="ONW01", name="Clinical hub", telephone="01632 960000")
-
-
-@dataclass
-class Pathways:
-    """The directory's side of pathways, as far as this test needs it."""
-
-    database: Database
-    outbox: Outbox
-    publisher: RecordingPublisher
-    listings: Listings
-    client: httpx.AsyncClient
-    signing: Path
-
-    async def load(self, *services: Service, desks: tuple[Desk, ...] = (), **options: Any) -> dict[str, Any]:
-        """What the store answers."""
-        return (await self.listings.load(services, desks, by=EDITOR, **options)).model_dump()
-
-    async def told(self) -> list[Any]:
-        """Everything that was told, in order, once the outbox is empty."""
-        draining = asyncio.create_task(self.outbox.drain())
-        try:
-            async with asyncio.timeout(10):
-                while await self.database.pool.fetchval("select count(*) from outbox"):
-                    await asyncio.sleep(0.01)
-        finally:
-            draining.cancel()
-            await asyncio.gather(draining, return_exceptions=True)
-        return self.publisher.told
-
-    async def listed(self) -> list[tuple[str, int, bool]]:
-        """Id, version and whether it is active, of each service that was told, in order."""
-        told = [event.data for event in await self.told() if isinstance(event, ServiceListed)]
-        return [(data.service.service_id, data.version, data.service.active) for data in told]
-
-    async def post(self, body: bytes, *, role: str = EDITOR.role, **query: str) -> httpx.Response:
-        """Post a document."""
-        return await self.client.post("/services/import", content=body, params=query, headers=self.token(role))
-
-    def token(self, role: str) -> dict[str, str]:
-        """The header of a caller of this role."""
-        token = sign(self.signing, organisation="ONW01", practitioner="editor-1", role=role, now=datetime.now(UTC))
-        return {"authorization": f"Bearer {token}"}
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A signing key and its public keys."""
-    return make_keys(tmp_path_factory.mktemp("keys"))
-
-
-@pytest.fixture
-async def pathways(database: str, keys: tuple[Path, Path]) -> AsyncIterator[Pathways]:
-    """The directory on this test's database."""
-    signing, public = keys
-    settings = Settings(kafka_bootstrap_servers="127.0.0.1:1", database_url=database, keys_file=public)
-    store = Database(settings, "pathways", MIGRATIONS, OUTBOX, AUDIT)
-    store.migrate()
-    await store.start()
-    publisher = RecordingPublisher()
-    outbox = Outbox(store, publisher)  # type: ignore[arg-type]
-    listings = Listings(store, outbox, clock=lambda: NOON, new_id=uuid4)
-    hosted = Hosted("pathways", settings, database=store)
-    hosted.serves(routes(listings))
-    app = create_app([hosted], Verifier.from_file(public))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://pathways") as client:
-        yield Pathways(store, outbox, publisher, listings, client, signing)
-    await store.stop()
 
 
 def document(*services: Service, desks: tuple[Desk, ...] = ()) -> bytes:
@@ -192,10 +109,9 @@ async def test_a_document_is_loaded_over_http(pathways: Pathways) -> None:
             "desks": {"added": 0, "changed": 0, "unchanged": 1, "delisted": 0},
         },
     ) == (answer.status_code, answer.json())
-    rows = await pathways.database.pool.fetch("select practitioner, action, ids from audit order by position")
-    assert [("editor-1", "directory loaded", {"S1", "ONW01"}), ("editor-1", "directory loaded", {"S1", "S2"})] == [
-        (row["practitioner"], row["action"], set(row["ids"])) for row in rows
-    ]
+    assert [("editor-1", "directory loaded", {"S1", "ONW01"}), ("editor-1", "directory loaded", {"S1", "S2"})] == (
+        await pathways.audited()
+    )
 
 
 async def test_a_faulty_document_is_refused_whole(pathways: Pathways) -> None:

@@ -1,0 +1,21 @@
+"""Services that several modules of component tests ask."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.pathways_running import Pathways, running
+
+
+@pytest.fixture(scope="session")
+def keys_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the keys of callers are made."""
+    return tmp_path_factory.mktemp("keys")
+
+
+@pytest.fixture
+async def pathways(database: str, keys_folder: Path) -> AsyncIterator[Pathways]:
+    """Pathways on this test's database."""
+    async with running(database, keys_folder) as one:
+        yield one
