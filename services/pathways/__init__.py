@@ -2,6 +2,6 @@
 
 Owns the ranking of services and the directory: services and desks, each entry under a version.
 Reads `triage`; follows `services` and `capacity` for its index in memory.
-Tells `booking.requested`, one for each referral that was triaged, and `service.listed` and `desk.listed`.
-Remembers the directory. Ranking uses the index alone, and remembers nothing.
+Tells `booking.requested`, one for each referral that was triaged, and `service.listed`, `desk.listed` and
+`capacity.reported`. Remembers the directory and every capacity report. Ranking uses the index alone.
 """
