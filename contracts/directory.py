@@ -12,7 +12,12 @@ from contracts.submissions import ServiceId, ServiceType
 from contracts.topics import Topic
 
 SERVICE_TYPES: dict[int, str] = {
+    8: "social care",
+    13: "pharmacy",
+    38: "community nursing",
     40: "emergency department catch-all",
+    50: "palliative care",
+    100: "GP practice",
     105: "emergency department",
     121: "primary PCI centre",
     122: "hyper-acute stroke unit",
@@ -20,7 +25,10 @@ SERVICE_TYPES: dict[int, str] = {
     140: "same-day emergency care",
     142: "mental-health crisis",
     146: "urgent community response",
+    153: "maternity",
+    154: "early pregnancy assessment unit",
     155: "virtual ward",
+    156: "urgent dental care",
     158: "ambulance service pathway",
 }
 """Names of the types that this project uses (Directory of Services). A directory may hold others."""

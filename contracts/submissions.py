@@ -1,9 +1,11 @@
 """The topic `submissions`, written by the gateway: who refers whom, from where, with what."""
 
-from typing import Annotated, Literal
+import re
+from datetime import datetime
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import AwareDatetime, Field, PlainValidator, StringConstraints, WithJsonSchema
 
 from contracts.envelope import Data, Event, Text
 from contracts.people import Desk, Patient, Position, Referrer
@@ -38,12 +40,62 @@ class FastTest(Data):
     speech: bool | None = None
 
 
+WORD = r"^[a-z][a-z0-9-]{0,40}$"
+INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+LARGEST = 1_000_000
+
+_WORD = re.compile(WORD, re.ASCII)
+_INSTANT = re.compile(INSTANT, re.ASCII)
+
+
+def _answer(value: Any) -> str | int | float:
+    if isinstance(value, str):
+        if _WORD.fullmatch(value) or (_INSTANT.fullmatch(value) and _exists(value)):
+            return value
+    elif isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST <= value <= LARGEST:
+        return value
+    raise ValueError(
+        "must be yes, no, unknown or another small word; or a number of at most a million; "
+        "or a time with its offset from UTC, such as 2026-03-02T16:40:00Z"
+    )
+
+
+def _exists(instant: str) -> bool:
+    try:
+        datetime.fromisoformat(instant)
+    except ValueError:
+        return False
+    return True
+
+
+Answer = Annotated[
+    str | int | float,
+    PlainValidator(_answer),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": WORD},
+                {"type": "string", "format": "date-time", "pattern": INSTANT},
+                {"type": "number", "minimum": -LARGEST, "maximum": LARGEST},
+            ]
+        }
+    ),
+]
+"""A word (yes, no, unknown, an option), a number in the question's unit, or a time. The rule pack knows which."""
+
+QuestionId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
+"""A question of the rule pack, or one that no pack knows."""
+
+
 class Findings(Data):
     """What the crew found beyond the vital signs."""
 
     cardiac_arrest: bool = False
     fast: FastTest | None = None
     suspected_infection: bool | None = None
+    answers: dict[QuestionId, Answer] = Field(
+        default_factory=dict, max_length=40, description="to what the presentation asks: GET /presentations lists it"
+    )
 
 
 class AcceptedService(Data):

@@ -5,6 +5,7 @@ import os
 import sys
 from contextlib import suppress
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -203,7 +204,7 @@ def triage(
     from services.cli.deciding import decide, lines_of
 
     text = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    decided = decide(text, os.environ)
+    decided = decide(text, os.environ, at=datetime.now(UTC))
     if as_json:
         print_json(decided.model_dump(mode="json"))
     else:

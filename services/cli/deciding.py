@@ -1,25 +1,28 @@
 """The dry run of triage on the command line."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from pydantic import ValidationError
 
 from contracts.submissions import Submission
 from services.chassis.problems import faults_of
 from services.cli.speaking import Refused
+from services.triage.asking import Asked
 from services.triage.dry_run import DryRun, dry_run
+from services.triage.precedence import Rules
 from services.triage.rule_pack import load
 from services.triage.settings import TriageSettings
 
 
-def decide(text: bytes, environ: Mapping[str, str]) -> DryRun:
-    """What the rule pack decides of a submission. Raises Refused with every fault of it."""
+def decide(text: bytes, environ: Mapping[str, str], *, at: datetime) -> DryRun:
+    """What the rule pack decides of a submission received at this time. Raises Refused with every fault of it."""
     try:
         submission = Submission.model_validate_json(text, extra="forbid")
     except ValidationError as error:
         faults = "".join(f"\n  {fault.pointer or '/'}: {fault.message}" for fault in faults_of(error))
         raise Refused(f"this is not a submission:{faults}") from None
-    return dry_run(submission, load(TriageSettings.read(environ).rule_pack))
+    return dry_run(submission, Rules(load(TriageSettings.read(environ).rule_pack)), at)
 
 
 def lines_of(decided: DryRun) -> list[str]:
@@ -34,4 +37,10 @@ def lines_of(decided: DryRun) -> list[str]:
         lines.append(f"  NEWS2  not scored: {decided.scores.news2_not_scored}")
     lines += [f"  why    {reason.text} ({reason.source})" for reason in decided.reasons]
     lines += [f"  mark   {mark.text}" for mark in decided.marks]
+    lines += [f"  asks   {_asked(asked)}" for asked in decided.asks]
     return [*lines, f"  by     {decided.rule_pack}"]
+
+
+def _asked(asked: Asked) -> str:
+    answers = " | ".join(option.word for option in asked.options) or asked.unit or asked.kind
+    return f"{asked.asks} [{answers}] {asked.pointer}"

@@ -1,23 +1,18 @@
 """What would be decided, and by which rules: the same decision, told to nobody and stored nowhere."""
 
+from datetime import datetime
+
 from contracts.brief import Acuity, Disposition, Reason
-from contracts.directory import SERVICE_TYPES
 from contracts.envelope import Data
-from contracts.submissions import Mark, ServiceType, Submission
+from contracts.submissions import Mark, Submission
 from contracts.triage import Scores
+from services.triage.asking import Asked, NamedType, asked_of, named
 from services.triage.decision import decide
-from services.triage.rule_pack import RulePack
-
-
-class NamedType(Data):
-    """A type of service and its name."""
-
-    service_type: ServiceType
-    name: str
+from services.triage.precedence import Rules
 
 
 class DryRun(Data):
-    """What triage would decide. No service type means that a clinician decides."""
+    """What triage would decide, and what it asks. No service type means that a clinician decides."""
 
     acuity: Acuity
     disposition: Disposition
@@ -26,19 +21,21 @@ class DryRun(Data):
     scores: Scores
     reasons: tuple[Reason, ...]
     marks: tuple[Mark, ...]
+    asks: tuple[Asked, ...]
     rule_pack: str
 
 
-def dry_run(submission: Submission, pack: RulePack) -> DryRun:
-    """Decide on a submission without referring anyone."""
-    decision = decide(submission, pack)
+def dry_run(submission: Submission, rules: Rules, at: datetime) -> DryRun:
+    """Decide on a submission without referring anyone, as if it had been received at this time."""
+    decision = decide(submission, rules, at)
     return DryRun(
         acuity=decision.acuity,
         disposition=decision.disposition,
-        service_types=tuple(NamedType(service_type=type, name=SERVICE_TYPES[type]) for type in decision.service_types),
+        service_types=named(decision.service_types),
         to_clinician=decision.to_clinician,
         scores=decision.scores,
         reasons=decision.reasons,
         marks=decision.marks,
-        rule_pack=pack.full_name,
+        asks=asked_of(submission.presentation, rules),
+        rule_pack=rules.pack.full_name,
     )

@@ -8,26 +8,28 @@ from contracts.people import PatientIdentity
 from contracts.submissions import ReferralSubmitted
 from contracts.triage import ReferralTriaged, ReferralTriagedData
 from services.triage.decision import Decision, decide
-from services.triage.rule_pack import RulePack
+from services.triage.precedence import Rules
 
 SOURCE = "onward/triage"
 
 
 async def triage(
-    submissions: Sequence[ReferralSubmitted], *, pack: RulePack, clock: Callable[[], datetime]
+    submissions: Sequence[ReferralSubmitted], *, rules: Rules, clock: Callable[[], datetime]
 ) -> list[ReferralTriaged]:
-    """Decide on each submission by the pack. `clock` gives the time in UTC."""
+    """Decide on each submission by the rules. `clock` gives the time in UTC."""
     time = clock()
     return [
-        ReferralTriaged.effect_of(submitted, triaged(submitted, pack), source=SOURCE, time=time)
+        ReferralTriaged.effect_of(submitted, triaged(submitted, rules), source=SOURCE, time=time)
         for submitted in submissions
     ]
 
 
-def triaged(submitted: ReferralSubmitted, pack: RulePack) -> ReferralTriagedData:
+def triaged(submitted: ReferralSubmitted, rules: Rules) -> ReferralTriagedData:
     """The decision on one submission, with the brief that travels from here to the outcome."""
-    decision = decide(submitted.data.submission, pack)
-    return ReferralTriagedData(brief=brief_of(submitted, decision), scores=decision.scores, rule_pack=pack.full_name)
+    decision = decide(submitted.data.submission, rules, submitted.time)
+    return ReferralTriagedData(
+        brief=brief_of(submitted, decision), scores=decision.scores, rule_pack=rules.pack.full_name
+    )
 
 
 def brief_of(submitted: ReferralSubmitted, decision: Decision) -> Brief:

@@ -1,4 +1,7 @@
-"""`POST /triage`: what would be decided on a submission, and by which rules. Nothing is stored or told."""
+"""What would be decided on a submission, by which rules, and what each presentation asks. Nothing is stored or told."""
+
+from collections.abc import Callable
+from datetime import datetime
 
 from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
@@ -6,15 +9,17 @@ from pydantic import ValidationError
 from contracts.submissions import Submission
 from services.chassis.identity import CallerOf
 from services.chassis.problems import Problem, faults_of
+from services.triage.asking import ListedPresentations, listed
 from services.triage.dry_run import DryRun, dry_run
-from services.triage.rule_pack import RulePack
+from services.triage.precedence import Rules
 
 MOST_BYTES = 65_536
 
 
-def routes(pack: RulePack) -> APIRouter:
-    """Triage's routes, deciding by this pack."""
+def routes(rules: Rules, *, clock: Callable[[], datetime]) -> APIRouter:
+    """Triage's routes, deciding by these rules. `clock` gives the time in UTC."""
     router = APIRouter(tags=["triage"])
+    presentations = listed(rules)
 
     @router.post(
         "/triage",
@@ -37,7 +42,15 @@ def routes(pack: RulePack) -> APIRouter:
     async def triage(request: Request, _caller: CallerOf) -> Response:
         # Read raw: FastAPI would let through what the contract does not know, and the gateway does not.
         submission = submission_in(await _body(request))
-        return Response(dry_run(submission, pack).model_dump_json(), media_type="application/json")
+        return Response(dry_run(submission, rules, clock()).model_dump_json(), media_type="application/json")
+
+    @router.get(
+        "/presentations",
+        summary="What a crew can select, and what each presentation asks",
+        responses={401: {"description": "No valid token"}},
+    )
+    async def all_presentations(_caller: CallerOf) -> ListedPresentations:
+        return presentations
 
     return router
 

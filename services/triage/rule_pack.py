@@ -5,13 +5,14 @@ Every decision ends in an acuity and either a type of service or a clinician: a 
 
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
 
-from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, ValidationInfo, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, to_json
 
 from contracts.brief import Acuity, Disposition, Reason
@@ -19,27 +20,37 @@ from contracts.directory import SERVICE_TYPES
 from contracts.envelope import Data
 from contracts.people import Gender
 from contracts.submissions import Consciousness, Mark
+from services.triage.combinations import EVERYTHING, Box, all_without, meet
 from services.triage.news2 import Band, Chart
+from services.triage.questions import UNKNOWN, Question, Word
 
 Words = Annotated[str, Field(min_length=1)]
 Id = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,60}$")]
-YesNo = Literal["yes", "no"]
-YesNoUnknown = Literal["yes", "no", "unknown"]
+QuestionId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 
+NOT_SCORED = "not-scored"
+RAISED: tuple[Band, ...] = ("low-medium", "medium", "high")
 
-class Found(NamedTuple):
-    """What rules may look at, each as one of a few words. What was not said is `unknown`."""
+FACTS: dict[str, tuple[str, ...]] = {
+    "cardiac_arrest": ("yes", "no"),
+    "fast": ("positive", "negative", UNKNOWN),
+    "suspected_infection": ("yes", "no", UNKNOWN),
+    "consciousness": (*get_args(Consciousness), UNKNOWN),
+    "pregnant": ("yes", "no", UNKNOWN),
+    "gender": get_args(Gender),
+    "news2_band": (*get_args(Band), NOT_SCORED),
+    "news2_complete": ("yes", "no"),
+}
+"""What rules of every pack may look at, each with its words. A pack adds `presentation`, `age` and its questions.
 
-    presentation: str
-    cardiac_arrest: YesNo
-    fast: Literal["positive", "negative", "unknown"]
-    """Positive: any sign is present. Negative: all three were tested and none is."""
-    suspected_infection: YesNoUnknown
-    consciousness: Literal[Consciousness, "unknown"]
-    pregnant: YesNoUnknown
-    gender: Gender
-    news2_band: Literal[Band, "not-scored"]
-    news2_complete: YesNo
+fast is positive where any sign is present, and negative where all three were tested and none is.
+"""
+
+OTHER = "not-in-the-pack"
+"""The word of a presentation that the pack does not have."""
+
+FINDINGS = ("cardiac_arrest", "fast", "suspected_infection", "pregnant")
+"""Facts that a submission has a place of its own for, and that can be asked like questions."""
 
 
 class _Names(NamedTuple):
@@ -47,6 +58,8 @@ class _Names(NamedTuple):
 
     dispositions: frozenset[str]
     presentations: frozenset[str]
+    questions: frozenset[str]
+    facts: dict[str, frozenset[str]]
     repeated: frozenset[str]
 
 
@@ -62,17 +75,43 @@ def _own(id: str, info: ValidationInfo) -> str:
     return id
 
 
-def _declared_presentations(names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-    unknown = [name for name in names if name not in _declared(info).presentations]
-    if unknown:
-        raise ValueError(f"unknown presentation {', '.join(unknown)}")
-    return names
+def _of_the_facts(when: dict[str, tuple[str, ...]], info: ValidationInfo) -> dict[str, tuple[str, ...]]:
+    facts = _declared(info).facts
+    faults: list[_At] = []
+    for fact, words in when.items():
+        known = facts.get(fact)
+        if known is None:
+            faults.append(((fact,), "there is no such fact or question"))
+        elif not words:
+            faults.append(((fact,), "without a word it never holds"))
+        else:
+            unknown = [word for word in words if word not in known]
+            if unknown:
+                there = ", ".join(sorted(known))
+                faults.append(((fact,), f"{', '.join(unknown)} is not one of its words, which are {there}"))
+    _refuse(faults)
+    return when
 
 
 def _declared_disposition(code: str, info: ValidationInfo) -> str:
     if code not in _declared(info).dispositions:
         raise ValueError(f"unknown disposition {code}")
     return code
+
+
+def _declared_presentation(name: str, info: ValidationInfo) -> str:
+    if name not in _declared(info).presentations:
+        raise ValueError(f"unknown presentation {name}")
+    return name
+
+
+def _declared_questions(ids: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    unknown = [id for id in ids if id not in _declared(info).questions]
+    if unknown:
+        raise ValueError(f"unknown question {', '.join(unknown)}")
+    if len(set(ids)) < len(ids):
+        raise ValueError("a question is asked twice")
+    return ids
 
 
 def _types_of_the_directory(types: tuple[int, ...]) -> tuple[int, ...]:
@@ -84,38 +123,10 @@ def _types_of_the_directory(types: tuple[int, ...]) -> tuple[int, ...]:
     return types
 
 
-class When(Data):
-    """What must hold: of each fact that is named here, one of the words given. Nothing named always holds."""
+When = Annotated[dict[str, tuple[str, ...]], AfterValidator(_of_the_facts)]
+"""What must hold: of each fact that is named, one of the words given. Nothing named always holds."""
 
-    presentation: Annotated[tuple[str, ...], AfterValidator(_declared_presentations)] = ()
-    cardiac_arrest: tuple[YesNo, ...] = ()
-    fast: tuple[Literal["positive", "negative", "unknown"], ...] = ()
-    suspected_infection: tuple[YesNoUnknown, ...] = ()
-    consciousness: tuple[Literal[Consciousness, "unknown"], ...] = ()
-    pregnant: tuple[YesNoUnknown, ...] = ()
-    gender: tuple[Gender, ...] = ()
-    news2_band: tuple[Literal[Band, "not-scored"], ...] = ()
-    news2_complete: tuple[YesNo, ...] = ()
-
-    @cached_property
-    def conditions(self) -> tuple[tuple[str, frozenset[str]], ...]:
-        """Each fact that is named, with its words."""
-        return tuple((fact, frozenset(words)) for fact in Found._fields if (words := getattr(self, fact)))
-
-    def holds(self, found: Found) -> bool:
-        """Whether all of it holds."""
-        for fact, words in self.conditions:  # noqa: SIM110 - a loop takes half the time of all(), on the hottest path
-            if getattr(found, fact) not in words:
-                return False
-        return True
-
-    def covers(self, other: "When") -> bool:
-        """Whether this holds wherever the other does."""
-        narrower = dict(other.conditions)
-        return all(fact in narrower and narrower[fact] <= words for fact, words in self.conditions)
-
-
-ALWAYS = When()
+Asks = Annotated[tuple[str, ...], AfterValidator(_declared_questions)]
 
 
 class Then(Data):
@@ -135,11 +146,10 @@ class Then(Data):
         return self
 
 
-class Conclusion(Data):
-    """What follows, why, and where that comes from."""
+class _Written(Data):
+    """What everything that can be a reason has."""
 
     id: Annotated[Id, AfterValidator(_own)]
-    then: Then
     text: Words
     source: Words
 
@@ -149,20 +159,44 @@ class Conclusion(Data):
         return Reason(rule=self.id, text=self.text, source=self.source)
 
 
-class Rule(Conclusion):
-    """A conclusion, and when it holds."""
+class Conclusion(_Written):
+    """What follows, why, and where that comes from."""
 
-    when: When = ALWAYS
+    then: Then
 
 
-class Oddity(Data):
+class _Conditional(_Written):
+    """It holds only when its condition does."""
+
+    when: When = Field(default_factory=dict)
+
+    @cached_property
+    def condition(self) -> Box:
+        """The combinations of words in which it holds."""
+        return {fact: frozenset(words) for fact, words in self.when.items()}
+
+
+class RedFlag(_Conditional, Conclusion):
+    """A conclusion that holds for every patient in whom this is found, whatever NEWS2 says."""
+
+
+class Rule(_Conditional):
+    """A conclusion, and when it holds: its own, or that of another presentation's red flags and rules."""
+
+    then: Then | None = None
+    decide_as: Annotated[str, AfterValidator(_declared_presentation)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.then is None) == (self.decide_as is None):
+            raise ValueError("either then or decide_as, and not both")
+        return self
+
+
+class Oddity(_Conditional):
     """Something unusual that is marked for a clinician and never blocks."""
 
-    id: Annotated[Id, AfterValidator(_own)]
-    when: When
-    pointer: Annotated[str, Field(pattern=r"^(/[a-z_]+)+$", description="JSON pointer into the submission")]
-    text: Words
-    source: Words
+    pointer: Annotated[str, Field(pattern=r"^(/[a-z_0-9]+)+$", description="JSON pointer into the submission")]
 
     @cached_property
     def mark(self) -> Mark:
@@ -170,75 +204,116 @@ class Oddity(Data):
         return Mark(code=self.id, pointer=self.pointer, text=self.text)
 
 
-def _decided_by_a_finding(red_flags: tuple[Rule, ...]) -> tuple[Rule, ...]:
-    faults = [
-        (index, "a red flag without a condition would decide every referral")
-        for index, rule in enumerate(red_flags)
-        if not rule.when.conditions
-    ]
-    _refuse(faults + _never_reached(red_flags))
-    return red_flags
-
-
 class Presentation(Data):
-    """What the crew selects, and its rules: the first that holds decides."""
+    """What the crew selects, what it asks, and what follows: the first that holds decides.
+
+    Its red flags, for every patient; a clinician where NEWS2 is not valid; a NEWS2 band that it escalates from; its
+    rules.
+    """
 
     name: Words
-    time_critical: bool = Field(
+    asks: Asks = ()
+    without_news2: bool = Field(
         default=False, description="its rules decide even where NEWS2 is not valid: waiting would cost more"
     )
     escalates_from: Literal["low-medium", "medium", "high"] | None = Field(
         default=None, description="from this NEWS2 band on, the band decides instead of the rules"
     )
+    red_flags: tuple[RedFlag, ...] = ()
     rules: tuple[Rule, ...]
 
     @cached_property
-    def escalated(self) -> frozenset[Band]:
+    def escalated(self) -> tuple[Band, ...]:
         """The bands that decide instead of the rules."""
-        bands: tuple[Band, ...] = ("low-medium", "medium", "high")
-        return frozenset(bands[bands.index(self.escalates_from) :] if self.escalates_from else ())
+        return RAISED[RAISED.index(self.escalates_from) :] if self.escalates_from else ()
 
     @model_validator(mode="after")
-    def _ends_somewhere(self) -> Self:
+    def _ends_somewhere(self, info: ValidationInfo) -> Self:
         if not self.rules:
             raise ValueError("a presentation without rules would end nowhere")
-        faults = [
-            (index, "names presentations, but stands in one")
-            for index, rule in enumerate(self.rules)
-            if rule.when.presentation
+        faults: list[_At] = [
+            ((part, index), "names presentations, but stands in one")
+            for part in ("red_flags", "rules")
+            for index, rule in enumerate(getattr(self, part))
+            if "presentation" in rule.when
         ]
+        unconditional = _unconditional("red_flags", self.red_flags)
+        faults += unconditional
         last = len(self.rules) - 1
-        if self.rules[last].when.conditions:
-            faults.append((last, "the last rule of a presentation must have no condition, so that one always holds"))
-        before = [When(news2_band=tuple(sorted(self.escalated)))] if self.escalated else []
-        _refuse([*faults, *_never_reached(self.rules, before)], "rules")
+        if self.rules[last].when:
+            faults.append(
+                (("rules", last), "the last rule of a presentation must have no condition, so that one always holds")
+            )
+        facts = _declared(info).facts
+        before: list[tuple[str, Box]] = []
+        if not self.without_news2:
+            before.append((NOT_SCORED, {"news2_band": frozenset([NOT_SCORED])}))
+        if self.escalated:
+            before.append(("escalates_from", {"news2_band": frozenset(self.escalated)}))
+        if not unconditional:
+            faults += _never_reached("red_flags", self.red_flags, facts)
+            flags = [(flag.id, flag.condition) for flag in self.red_flags]
+            faults += _never_reached("rules", self.rules, facts, [*flags, *before])
+        _refuse(faults)
         return self
 
 
-def _never_reached(rules: Sequence[Rule], before: Sequence[When] = ()) -> list[tuple[int, str]]:
-    """Rules that one before them always forestalls. Several together may forestall one unseen: that is not searched."""
-    faults = []
+_At = tuple[tuple[str | int, ...], str]
+"""Where a fault is, inside what is checked, and what it is."""
+
+
+def _unconditional(part: str, red_flags: Sequence[RedFlag]) -> list[_At]:
+    return [
+        ((part, index), "a red flag without a condition would decide every referral")
+        for index, flag in enumerate(red_flags)
+        if not flag.when
+    ]
+
+
+def _never_reached(
+    part: str,
+    rules: Sequence[RedFlag | Rule],
+    facts: Mapping[str, frozenset[str]],
+    before: Sequence[tuple[str, Box]] = (),
+) -> list[_At]:
+    """Rules that decide in no combination of words, because those before them leave none; each with what decides."""
+    faults: list[_At] = []
+    earlier = list(before)
+    left: list[Box] = [EVERYTHING]
+    for _, condition in earlier:
+        left = all_without(left, condition, facts)
     for index, rule in enumerate(rules):
-        first = next((earlier.id for earlier in rules[:index] if earlier.when.covers(rule.when)), None)
-        if first is None and any(when.covers(rule.when) for when in before):
-            first = "escalates_from"
-        if first is not None:
-            faults.append((index, f"is never reached: {first} decides before it"))
+        if all(meet(box, rule.condition) is None for box in left):
+            faults.append(((part, index), _forestalled(rule.condition, earlier, facts)))
+        left = all_without(left, rule.condition, facts)
+        earlier.append((rule.id, rule.condition))
     return faults
 
 
-def _refuse(faults: Sequence[tuple[int, str]], *within: str) -> None:
+def _forestalled(condition: Box, earlier: Sequence[tuple[str, Box]], facts: Mapping[str, frozenset[str]]) -> str:
+    alone = next((name for name, box in earlier if not all_without([condition], box, facts)), None)
+    if alone is not None:
+        return f"is never reached: {alone} decides before it"
+    shares = [name for name, box in earlier if meet(condition, box) is not None]
+    return f"is never reached: {', '.join(shares)} decide before it, between them"
+
+
+def _refuse(faults: Sequence[_At]) -> None:
     """Raise all of them at once, each at its place."""
     if faults:
         raise ValidationError.from_exception_data(
             "rules",
             [
-                InitErrorDetails(
-                    type=PydanticCustomError("rule", "{why}", {"why": why}), loc=(*within, index), input=None
-                )
-                for index, why in faults
+                InitErrorDetails(type=PydanticCustomError("rule", "{why}", {"why": why}), loc=where, input=None)
+                for where, why in faults
             ],
         )
+
+
+def _decided_by_a_finding(red_flags: tuple[RedFlag, ...], info: ValidationInfo) -> tuple[RedFlag, ...]:
+    faults = _unconditional("", red_flags) or _never_reached("", red_flags, _declared(info).facts)
+    _refuse([(where[1:], why) for where, why in faults])
+    return red_flags
 
 
 def _decided_by_a_clinician(conclusion: Conclusion) -> Conclusion:
@@ -275,6 +350,15 @@ class Time(Data):
     minutes: int = Field(ge=0, le=100_000, description="within how many minutes it should happen")
 
 
+def _from_birth_on(ages: dict[str, int]) -> dict[str, int]:
+    years = list(ages.values())
+    if not years or years[0] != 0 or any(one >= other for one, other in pairwise(years)):
+        raise ValueError("the youngest ages, in years, must begin with 0 and rise")
+    if UNKNOWN in ages:
+        raise ValueError(f"{UNKNOWN} is the word for an age that was not said")
+    return ages
+
+
 Code = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9-]{1,30}$")]
 Measured = Literal[
     "respiration_per_min",
@@ -292,8 +376,11 @@ class RulePack(Data):
     version: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+){0,2}$")]
     news2: Chart
     bands: Bands
+    ages: Annotated[dict[Word, int], AfterValidator(_from_birth_on)]
     dispositions: dict[Code, Time]
-    red_flags: Annotated[tuple[Rule, ...], AfterValidator(_decided_by_a_finding)]
+    questions: dict[QuestionId, Question] = Field(default_factory=dict)
+    asked_of_everyone: Asks = ()
+    red_flags: Annotated[tuple[RedFlag, ...], AfterValidator(_decided_by_a_finding)]
     not_scored: Annotated[Conclusion, AfterValidator(_decided_by_a_clinician)]
     unknown_presentation: Annotated[Conclusion, AfterValidator(_decided_by_a_clinician)]
     presentations: dict[Id, Presentation]
@@ -322,6 +409,51 @@ class RulePack(Data):
     def plausible_ranges(self) -> tuple[tuple[str, float, float], ...]:
         """Each observation that has them, with its least and most."""
         return tuple((name, range.least, range.most) for name, range in self.plausible.items())
+
+    @cached_property
+    def facts(self) -> dict[str, frozenset[str]]:
+        """Everything that rules may look at, each with its words."""
+        return _facts(self.presentations, self.ages, {id: question.words for id, question in self.questions.items()})
+
+    @model_validator(mode="after")
+    def _decides_in_the_end(self) -> Self:
+        for cycle in cycles(self):
+            way = " -> ".join((*cycle, cycle[0]))
+            name, after = cycle[0], (*cycle[1:], cycle[0])[0]
+            index = next(i for i, rule in enumerate(self.presentations[name].rules) if rule.decide_as == after)
+            _refuse([(("presentations", name, "rules", index, "decide_as"), f"a cycle that never decides: {way}")])
+        return self
+
+
+def cycles(pack: RulePack) -> list[tuple[str, ...]]:
+    """Presentations that decide as each other in a circle: each circle once, from its first presentation on."""
+    follows = {
+        name: tuple(dict.fromkeys(rule.decide_as for rule in presentation.rules if rule.decide_as is not None))
+        for name, presentation in pack.presentations.items()
+    }
+    found: list[tuple[str, ...]] = []
+    done: set[str] = set()
+
+    def walk(name: str, way: tuple[str, ...]) -> None:
+        if name in way:
+            found.append(way[way.index(name) :])
+        elif name not in done:
+            for after in follows[name]:
+                walk(after, (*way, name))
+            done.add(name)
+
+    for name in follows:
+        walk(name, ())
+    return found
+
+
+def _facts(presentations: Any, ages: Any, questions: Mapping[str, Sequence[str]]) -> dict[str, frozenset[str]]:
+    return {
+        **{fact: frozenset(words) for fact, words in FACTS.items()},
+        "presentation": frozenset([*_keys(presentations), OTHER]),
+        "age": frozenset([*_keys(ages), UNKNOWN]),
+        **{id: frozenset(words) for id, words in questions.items()},
+    }
 
 
 @dataclass(frozen=True)
@@ -363,11 +495,32 @@ def load(path: Path) -> RulePack:
         raise UnsoundRulePack(faults) from None
 
 
+_QUESTIONS: TypeAdapter[dict[str, Question]] = TypeAdapter(dict[QuestionId, Question])
+
+
 def _names(written: dict[str, Any]) -> _Names:
+    """What the file declares. Raises pydantic's ValidationError for a question at fault: rules look at their words."""
+    try:
+        questions = _QUESTIONS.validate_json(to_json(written.get("questions", {})), extra="forbid")
+    except ValidationError as error:
+        raise ValidationError.from_exception_data(
+            "questions",
+            [
+                InitErrorDetails(
+                    type=PydanticCustomError("question", "{why}", {"why": one["msg"]}),
+                    loc=("questions", *one["loc"]),
+                    input=None,
+                )
+                for one in error.errors(include_input=False)
+            ],
+        ) from None
     ids = Counter(id for id in _ids(written) if isinstance(id, str))
+    words = {id: question.words for id, question in questions.items()}
     return _Names(
         dispositions=frozenset(_keys(written.get("dispositions"))),
         presentations=frozenset(_keys(written.get("presentations"))),
+        questions=frozenset([*words, *FINDINGS]),
+        facts=_facts(written.get("presentations"), written.get("ages"), words),
         repeated=frozenset(id for id, times in ids.items() if times > 1),
     )
 
@@ -391,7 +544,8 @@ def _fault(file: str, written: Any, place: tuple[int | str, ...], message: str) 
     """Name the rule that the fault is in, or else the section."""
     name, within = "the whole file", 0
     part = written
-    for depth, step in enumerate(place, start=1):
+    way = [step for step in place if step not in _KINDS]
+    for depth, step in enumerate(way, start=1):
         try:
             part = part[step]
         except (KeyError, IndexError, TypeError):
@@ -401,7 +555,11 @@ def _fault(file: str, written: Any, place: tuple[int | str, ...], message: str) 
         if isinstance(part.get("id"), str):
             name, within = f"rule {part['id']}", depth
         elif not name.startswith("rule "):
-            name, within = ".".join(map(str, place[:depth])), depth
-    field = ".".join(map(str, place[within:]))
+            name, within = ".".join(map(str, way[:depth])), depth
+    field = ".".join(map(str, way[within:]))
     said = message.removeprefix("Value error, ")
     return PackFault(file, name, f"{field}: {said}" if field else said)
+
+
+_KINDS = ("yes-no", "choice", "number", "time")
+"""Pydantic names the kind of question that it tried, which is no part of the file."""

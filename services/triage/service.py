@@ -10,14 +10,19 @@ from services.chassis.service import Service
 from services.chassis.settings import Settings
 from services.triage.handlers import triage
 from services.triage.http import routes
+from services.triage.precedence import Rules
 from services.triage.rule_pack import load
 from services.triage.settings import TriageSettings
 
 
 def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     """Triage, deciding by the rule pack that its settings name. Raises UnsoundRulePack when that has faults."""
-    pack = load(TriageSettings.read(environ).rule_pack)
+    rules = Rules(load(TriageSettings.read(environ).rule_pack))
     service = Service("triage", settings)
-    service.reads(Topic.SUBMISSIONS, partial(triage, pack=pack, clock=lambda: datetime.now(UTC)), ReferralSubmitted)
-    service.serves(routes(pack))
+    service.reads(Topic.SUBMISSIONS, partial(triage, rules=rules, clock=_now), ReferralSubmitted)
+    service.serves(routes(rules, clock=_now))
     return service
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -64,7 +64,7 @@ async def test_the_dry_run_says_what_would_be_decided(crew: httpx.AsyncClient) -
     answer = await crew.post("/triage", json=FALL)
     said = answer.json()
     assert 200 == answer.status_code
-    assert ("standard", False, [], "onward-default 1.0.0") == (
+    assert ("standard", False, [], "onward-default 2.0.0") == (
         said["acuity"],
         said["to_clinician"],
         said["marks"],
@@ -138,7 +138,7 @@ async def test_a_body_that_is_too_large(crew: httpx.AsyncClient) -> None:
 
 async def test_another_rule_pack_is_named_in_the_environment(keys: tuple[Path, Path], tmp_path: Path) -> None:
     """The answer names it."""
-    (tmp_path / "local.toml").write_text(SHIPPED.read_text().replace('version = "1.0.0"', 'version = "7"'))
+    (tmp_path / "local.toml").write_text(SHIPPED.read_text().replace('version = "2.0.0"', 'version = "7"'))
     service = build(settings(tmp_path), {"ONWARD_RULE_PACK": str(tmp_path / "local.toml")})
     app = create_app([service], Verifier.from_file(keys[1]))
     token = sign(keys[0], organisation="RX1", practitioner="P123", role="paramedic", now=datetime.now(UTC))
@@ -149,6 +149,6 @@ async def test_another_rule_pack_is_named_in_the_environment(keys: tuple[Path, P
 
 async def test_an_unsound_rule_pack_stops_the_start(tmp_path: Path) -> None:
     """Nothing is decided by rules with a fault."""
-    (tmp_path / "local.toml").write_text(SHIPPED.read_text().replace("[146, 155]", "[146, 9]"))
-    with pytest.raises(UnsoundRulePack, match=r"local.toml: rule palliative: .*unknown service type 9"):
+    (tmp_path / "local.toml").write_text(SHIPPED.read_text().replace("[50, 146, 155]", "[50, 146, 9]"))
+    with pytest.raises(UnsoundRulePack, match=r"local.toml: rule palliative-medicines: .*unknown service type 9"):
         build(settings(tmp_path), {"ONWARD_RULE_PACK": str(tmp_path / "local.toml")})

@@ -13,11 +13,12 @@ from contracts.triage import ReferralTriaged
 from services.chassis.decoding import Record
 from services.chassis.step import Breaker, Step
 from services.triage.handlers import triage
+from services.triage.precedence import Rules
 from services.triage.rule_pack import load
 from services.triage.settings import SHIPPED
 from tests.recording import RecordingGraveyard, RecordingPublisher, record_of
 
-PACK = load(SHIPPED)
+RULES = Rules(load(SHIPPED))
 NOW = datetime(2025, 3, 4, 3, 0, tzinfo=UTC)
 REFERRAL = "5f1c2a34-0000-4000-8000-000000000001"
 
@@ -73,7 +74,7 @@ class Triage:
             reader="triage",
             topic=Topic.SUBMISSIONS,
             types=(ReferralSubmitted,),
-            handler=partial(triage, pack=PACK, clock=lambda: NOW + timedelta(minutes=minutes)),
+            handler=partial(triage, rules=RULES, clock=lambda: NOW + timedelta(minutes=minutes)),
             publisher=self.publisher,
             graveyard=self.graveyard,
             breaker=Breaker(),
@@ -119,7 +120,7 @@ async def test_the_brief_carries_all_that_later_steps_need() -> None:
     assert ["fall"] == [reason.rule for reason in brief.reasons]
     assert (received.referrer, received.desk) == (brief.referrer, brief.desk)
     assert ("9000000009", "07700 900123") == (brief.patient.nhs_number, brief.patient.contact.mobile)
-    assert "onward-default 1.0.0" == event.data.rule_pack
+    assert "onward-default 2.0.0" == event.data.rule_pack
 
 
 async def test_name_observations_and_narrative_stop_here() -> None:

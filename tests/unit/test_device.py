@@ -16,6 +16,7 @@ from services.device.screen import lines_of
 from services.device.sender import Answered, refer
 from services.gateway.nhs_number import check_digit_holds
 from services.triage.decision import decide
+from services.triage.precedence import Rules
 from services.triage.rule_pack import load
 from services.triage.settings import TriageSettings
 
@@ -32,10 +33,10 @@ def test_one_seed_makes_one_shift() -> None:
 
 def test_every_scenario_is_triaged_as_its_table_says() -> None:
     """A thousand draws of the scenarios: acuity and first service type are those of the committed table."""
-    pack = load(TriageSettings.read({}).rule_pack)
+    rules = Rules(load(TriageSettings.read({}).rule_pack))
 
     for incident in islice(shift(5, MIDDLE), 1000):
-        decision = decide(incident.submission, pack)
+        decision = decide(incident.submission, rules, datetime(2026, 3, 2, 16, 40, tzinfo=UTC))
 
         assert incident.expect.acuity == decision.acuity, incident.scenario
         assert incident.expect.service_type == decision.service_types[0], incident.scenario

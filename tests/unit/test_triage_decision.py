@@ -1,5 +1,6 @@
 """Decisions: red flags first, what is unknown to a clinician, every one ends somewhere, oddities marked."""
 
+from datetime import UTC, datetime
 from typing import Any, get_args
 
 import pytest
@@ -9,12 +10,15 @@ from hypothesis import strategies as st
 from contracts.brief import Acuity
 from contracts.people import Age, Patient, Position
 from contracts.submissions import FastTest, Findings, Observations, Submission
-from services.triage.decision import Decision, decide, fast_result, more_urgent
+from services.triage.decision import Decision, decide, fast_result
+from services.triage.precedence import Rules, more_urgent
 from services.triage.rule_pack import load
 from services.triage.settings import SHIPPED
 
 PACK = load(SHIPPED)
-UNMARKED = load(SHIPPED).model_copy(update={"oddities": (), "plausible": {}})
+RULES = Rules(PACK)
+UNMARKED = Rules(load(SHIPPED).model_copy(update={"oddities": (), "plausible": {}}))
+NOW = datetime(2026, 3, 2, 16, 40, tzinfo=UTC)
 ACUITIES = get_args(Acuity)
 
 WELL: dict[str, Any] = {
@@ -68,11 +72,19 @@ SUBMISSIONS = st.builds(
 )
 
 
+ANSWERED: dict[str, dict[str, Any]] = {
+    "stroke": {"onset": "2026-03-02T15:40:00Z"},
+    "stemi": {"onset": "2026-03-02T15:40:00Z", "transfer_minutes": 35},
+}
+"""What the presentations that ask for it are told unless a test tells them otherwise."""
+
+
 def decided(
     presentation: str = "fall",
     patient: Patient = ADULT,
     findings: Findings | None = None,
     observations: dict[str, Any] | None = None,
+    **answers: Any,
 ) -> Decision:
     """The decision on a patient who is well but for what is given."""
     return decide(
@@ -80,11 +92,12 @@ def decided(
             patient=patient,
             position=Position(latitude=54.0, longitude=-1.5),
             presentation=presentation,
-            findings=findings or Findings(),
+            findings=(findings or Findings()).model_copy(update={"answers": ANSWERED.get(presentation, {}) | answers}),
             observations=Observations(**(WELL | (observations or {}))),
             accept="any",
         ),
-        PACK,
+        RULES,
+        NOW,
     )
 
 
@@ -101,7 +114,7 @@ def codes(decision: Decision) -> list[str]:
 @given(SUBMISSIONS)
 def test_every_decision_ends_in_an_acuity_and_a_type_or_a_clinician(submission: Submission) -> None:
     """Whatever is sent: an acuity, a disposition with minutes, a reason, and service types or else a clinician."""
-    decision = decide(submission, PACK)
+    decision = decide(submission, RULES, NOW)
     assert decision.acuity in ACUITIES
     assert decision.to_clinician == (not decision.service_types)
     assert PACK.disposition_of[decision.disposition.code] == decision.disposition
@@ -114,7 +127,7 @@ def test_a_red_flag_decides_whatever_else_is_found(submission: Submission) -> No
     """Cardiac arrest goes to the nearest emergency department: any age, pregnancy, presentation, observations."""
     findings = submission.findings.model_copy(update={"cardiac_arrest": True})
     arrest = submission.model_copy(update={"findings": findings})
-    decision = decide(arrest, PACK)
+    decision = decide(arrest, RULES, NOW)
     assert ("immediate", (105,), False) == (decision.acuity, decision.service_types, decision.to_clinician)
 
 
@@ -123,13 +136,13 @@ def test_not_valid_means_not_scored(submission: Submission) -> None:
     """Under 16, pregnant or of unknown age: no score, the reason said; everyone else is scored."""
     patient = submission.patient
     valid = patient.age is not None and patient.age.value >= 16 and not patient.pregnant
-    assert valid == (decide(submission, PACK).scores.news2 is not None)
+    assert valid == (decide(submission, RULES, NOW).scores.news2 is not None)
 
 
 @given(SUBMISSIONS)
 def test_the_decision_is_no_less_urgent_than_its_band(submission: Submission) -> None:
     """A high NEWS2 is at least very urgent, a medium one and a single 3 at least urgent, whatever the presentation."""
-    decision = decide(submission, PACK)
+    decision = decide(submission, RULES, NOW)
     least = {"high": "very_urgent", "medium": "urgent", "low-medium": "urgent"}
     if decision.scores.news2 is not None and decision.scores.news2.band in least:
         assert ACUITIES.index(decision.acuity) <= ACUITIES.index(least[decision.scores.news2.band])
@@ -138,7 +151,7 @@ def test_the_decision_is_no_less_urgent_than_its_band(submission: Submission) ->
 @given(SUBMISSIONS)
 def test_marks_never_change_the_decision(submission: Submission) -> None:
     """Without oddities and plausible ranges the same is decided."""
-    assert decide(submission, UNMARKED)[:-1] == decide(submission, PACK)[:-1]
+    assert decide(submission, UNMARKED, NOW)[:-1] == decide(submission, RULES, NOW)[:-1]
 
 
 @pytest.mark.parametrize("patient", [CHILD, PREGNANT, AGE_UNKNOWN], ids=["child", "pregnant", "age unknown"])
