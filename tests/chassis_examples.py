@@ -78,7 +78,8 @@ async def admin_of(kafka: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 async def make_topics(kafka: str, prefix: str, *names: str) -> None:
-    """Make some of the declared topics."""
+    """Make some of the declared topics; with a reader's dead letters, where they are sent again."""
+    names = (*names, *(name.replace(".dlq", ".replay") for name in names if name.endswith(".dlq")))
     wanted = [topic for topic in declared(prefix) if topic.name.removeprefix(prefix) in names]
     assert len(names) == len(wanted)
     async with admin_of(kafka) as admin:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from types import MethodType
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from contracts.envelope import Event
 from contracts.topics import PARTITIONS, Topic
 from services.chassis import traces
 from services.chassis.database import Database
+from services.chassis.dead_letter_steps import DeadLetterStep, ReplayStep
 from services.chassis.dead_letters import DeadLetters
 from services.chassis.decoding import Readable
 from services.chassis.failures import is_transient, where
@@ -35,8 +36,11 @@ from services.chassis.step import ALIVE_SECONDS, HANDLER_SECONDS, Breaker, Handl
 from services.chassis.topics import Difference, PartitionsDiffer, TopicMissing
 
 MAX_RECORDS = 500
-LEISURE_MS = 150
-LEISURE_BYTES = 65_536
+AT_ONCE = {"fetch_max_wait_ms": 50, "fetch_min_bytes": 1}
+AT_LEISURE = {"fetch_max_wait_ms": 150, "fetch_min_bytes": 65_536}
+RARELY = {"fetch_max_wait_ms": 1_000, "fetch_min_bytes": 1}
+"""How a topic is asked for more: the broker answers when it has so many bytes, or after so long."""
+
 COMMIT_SECONDS = 0.25
 MAX_POLL_SECONDS = 5 * HANDLER_SECONDS
 """Kafka expels a member that does not poll for so long, although it heartbeats."""
@@ -109,6 +113,10 @@ class Service:
         )
         self.publisher = KafkaPublisher(name, self.broker, settings.topic_prefix)
         self._steps: list[Step] = []
+        self._ways: dict[str, Step] = {}
+        """The step of each topic of facts that it reads, by the topic's name on the broker."""
+        self._topics: set[str] = set()
+        """Every topic that its groups read."""
         self._readers: list[Reader] = []
         self._work: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         self._checks: list[Callable[[], str | None]] = []
@@ -127,27 +135,44 @@ class Service:
         `at_leisure`, when nobody waits for what follows: the broker is asked for more at a time, some tenths of a
         second late, which spares it and this process most of the asking.
         """
-        step = Step(
-            reader=self.name,
-            topic=topic,
-            types=types,
-            handler=handler,
-            publisher=self.publisher,
-            graveyard=self._dead_letters,
-            breaker=self._breaker,
-        )
-        hand_over = partial(_StepMiddleware, step=step, tracer=traces.of(self.name), group=self.group(topic))
+        name = f"{self.settings.topic_prefix}{topic}"
+        step = Step(topic=topic, types=types, handler=handler, **self._surroundings)
+        self._subscribe(step, [name], AT_LEISURE if at_leisure else AT_ONCE)
+        if not self._ways:
+            replay = ReplayStep(self._ways, **self._surroundings)
+            self._subscribe(replay, [f"{self.settings.topic_prefix}{self.name}.replay"], RARELY)
+        self._ways[name] = step
+
+    def reads_dead_letters(self, handler: Handler, readers: Sequence[str]) -> None:
+        """Read the dead letters of these readers, each as a `DeadLetter`."""
+        of_topic = {f"{self.settings.topic_prefix}{reader}.dlq": reader for reader in readers}
+        step = DeadLetterStep(of_topic, handler=handler, **self._surroundings)
+        self._subscribe(step, list(of_topic), RARELY)
+
+    @property
+    def _surroundings(self) -> dict[str, Any]:
+        """What all steps of this service share."""
+        return {
+            "reader": self.name,
+            "publisher": self.publisher,
+            "graveyard": self._dead_letters,
+            "breaker": self._breaker,
+        }
+
+    def _subscribe(self, step: Step, topics: Sequence[str], asking: Mapping[str, int]) -> None:
+        """Let FastStream poll these topics for the step, in a group of their own."""
+        hand_over = partial(_StepMiddleware, step=step, tracer=traces.of(self.name), group=self.group(step.topic))
         router = KafkaRouter(middlewares=(hand_over,))
         subscriber = router.subscriber(
-            f"{self.settings.topic_prefix}{topic}",
-            group_id=self.group(topic),
-            group_instance_id=f"{self.settings.replica}-{self.name}-{topic}" if self.settings.replica else None,
+            *topics,
+            group_id=self.group(step.topic),
+            group_instance_id=f"{self.settings.replica}-{self.name}-{step.topic}" if self.settings.replica else None,
             batch=True,
             max_records=MAX_RECORDS,
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
-            fetch_max_wait_ms=LEISURE_MS if at_leisure else 50,
-            fetch_min_bytes=LEISURE_BYTES if at_leisure else 1,
+            fetch_max_wait_ms=asking["fetch_max_wait_ms"],
+            fetch_min_bytes=asking["fetch_min_bytes"],
             session_timeout_ms=6_000,
             heartbeat_interval_ms=1_500,
             rebalance_timeout_ms=6_000,
@@ -167,10 +192,11 @@ class Service:
 
         # FastStream counts what a partial has bound as parameters too, and would spread the batch over them.
         async def whole_batch(events: Any) -> Sequence[Event]:
-            return await handler(events)
+            return await step.handler(events)
 
         subscriber(whole_batch)
         self._steps.append(step)
+        self._topics.update(topics)
 
     def follows(
         self,
@@ -256,9 +282,8 @@ class Service:
     async def _topics_exist(self) -> None:
         """A missing topic would block its first publish for a whole request time-out: say so at the start."""
         found = {one["topic"]: len(one["partitions"]) for one in await self._admin.describe_topics()}
-        of_facts = {f"{self.settings.topic_prefix}{step.topic}" for step in self._steps}
-        of_facts.update(*(reader.topics for reader in self._readers))
-        for name in sorted({*of_facts, self._dead_letters.topic} if self._steps else of_facts):
+        of_facts = set(self._ways).union(*(reader.topics for reader in self._readers))
+        for name in sorted(of_facts | self._topics | ({self._dead_letters.topic} if self._steps else set())):
             if name not in found:
                 raise TopicMissing(name)
             if name in of_facts and found[name] != PARTITIONS:
@@ -357,7 +382,7 @@ class Service:
         committed = await self._admin.list_consumer_group_offsets(self.group(topic), partitions=[partition])
         return bool(committed[partition].offset >= end) or end == 0
 
-    def group(self, topic: Topic) -> str:
+    def group(self, topic: str) -> str:
         """One group for each topic read: rebalances and lag of one never touch another."""
         return f"{self.settings.topic_prefix}{self.name}.{topic}"
 

@@ -100,7 +100,7 @@ class Step(ConsumerRebalanceListener):
         self.reader = reader
         self.topic = topic
         self._types: Mapping[str, type[Readable]] = {contract.TYPE: contract for contract in types}
-        self._handler = handler
+        self.handler = handler
         self._publisher = publisher
         self._graveyard = graveyard
         self._breaker = breaker
@@ -138,7 +138,7 @@ class Step(ConsumerRebalanceListener):
         first_of_each: dict[UUID, tuple[Record, Readable]] = {}
         for record, event in events:
             first_of_each.setdefault(event.id, (record, event))
-        told = await self._decide(list(first_of_each.values()), dead, handle or self._handler)
+        told = await self._decide(list(first_of_each.values()), dead, handle or self.handler)
         if len({event.id for event in told}) < len(told):
             raise EffectsShareId(f"{self.reader} told two effects of {self.topic} under one id")
         if dead:

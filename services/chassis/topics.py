@@ -88,7 +88,14 @@ def declared(prefix: str = "", file: Path = DECLARED_IN) -> list[DeclaredTopic]:
 
     of_facts = [topic(name, defaults.partitions, one.config) for name, one in declaration.topics.items()]
     dead = declaration.dead_letters
-    return of_facts + [topic(f"{reader}.dlq", dead.partitions, dead.config) for reader in dead.readers]
+    return of_facts + [
+        topic(f"{reader}.{kind}", dead.partitions, dead.config) for reader in dead.readers for kind in ("dlq", "replay")
+    ]
+
+
+def readers_with_dead_letters(file: Path = DECLARED_IN) -> list[str]:
+    """The services that have dead letters."""
+    return Declaration.model_validate(yaml.safe_load(file.read_text())).dead_letters.readers
 
 
 async def plan(admin: AIOKafkaAdminClient, wanted: Sequence[DeclaredTopic]) -> Plan:

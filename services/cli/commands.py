@@ -15,7 +15,7 @@ import uvloop
 from contracts.people import Position
 from services.chassis import log
 from services.chassis.settings import Settings
-from services.cli import capacity, directory, local, places
+from services.cli import capacity, dead_letters, directory, local, places
 from services.cli.connection import TRUST, AsJson, Folder, Organisation, Token, Url, connect
 from services.cli.speaking import out, print_json, print_line, say
 
@@ -214,6 +214,7 @@ def triage(
 app.add_typer(directory.app, name="directory")
 app.add_typer(places.app, name="places")
 app.add_typer(capacity.app, name="capacity")
+app.add_typer(dead_letters.app, name="dead-letters")
 
 topics_app = typer.Typer(help="Topics, as declared in deploy/topics.yaml.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class ReferralsSettings(BaseModel):
-    """How long a read waits for its referral, and how the feed is told."""
+    """How long a read waits for its referral, how the feed is told, and who runs the system."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -21,6 +21,8 @@ class ReferralsSettings(BaseModel):
     """How often a stream looks for what another process stored; what this one stores is told at once."""
     heartbeat_seconds: float = Field(default=15.0, gt=0, le=60)
     """The longest silence on a stream."""
+    operator: str = Field(default="ONWARD", pattern=r"^[A-Z0-9]{3,12}$")
+    """The organisation that runs this system: its operators alone see what could not be read."""
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:

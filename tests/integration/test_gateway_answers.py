@@ -57,7 +57,7 @@ Start = Callable[..., AbstractAsyncContextManager[Replica]]
 @pytest.fixture
 async def submitted(kafka: str, prefix: str) -> AsyncIterator[Submitted]:
     """Topics for this test; and what is on `submissions`, once it is so many records."""
-    names = {f"{prefix}{name}" for name in ("submissions", "bookings", "desks", "gateway.dlq")}
+    names = {f"{prefix}{name}" for name in ("submissions", "bookings", "desks", "gateway.dlq", "gateway.replay")}
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     await admin.start()
     await topics.apply(admin, [topic for topic in topics.declared(prefix) if topic.name in names])

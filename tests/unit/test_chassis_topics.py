@@ -45,14 +45,14 @@ def test_the_largest_record_of_a_topic_fits_the_dead_letters() -> None:
     """Buried with why and where from: a record that no reader can use must not stop one either."""
     sizes = {topic.name: int(topic.config["max.message.bytes"]) for topic in declared()}
     largest = max(size for name, size in sizes.items() if name in set(Topic))
-    assert all(size - largest > 4_000 for name, size in sizes.items() if name.endswith(".dlq"))
+    assert all(size - largest > 4_000 for name, size in sizes.items() if name.endswith((".dlq", ".replay")))
 
 
 def test_a_prefix_stands_before_every_name(tmp_path: Path) -> None:
     """So that several systems can share a broker."""
     file = tmp_path / "topics.yaml"
     file.write_text(yaml.safe_dump(WHOLE))
-    assert ["t1-desks", "t1-gateway.dlq"] == [topic.name for topic in declared("t1-", file)]
+    assert ["t1-desks", "t1-gateway.dlq", "t1-gateway.replay"] == [topic.name for topic in declared("t1-", file)]
 
 
 def test_a_topics_own_config_stands_over_the_default(tmp_path: Path) -> None:
