@@ -13,6 +13,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from services.backing import instance
+from services.invariants.check import check
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -68,6 +69,20 @@ def prefix(kafka: str) -> Iterator[str]:
     # In a thread, because a test's event loop may still be set in this one.
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, _delete_topics(kafka, own)).result()
+
+
+@pytest.fixture(autouse=True)
+def invariants_hold(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Hold the invariants at the end of every test of services on a real Kafka and PostgreSQL, once these stopped."""
+    if not {"kafka", "prefix", "database"} <= set(request.fixturenames):
+        yield
+        return
+    system = [request.getfixturevalue(name) for name in ("kafka", "database", "prefix")]
+    yield
+    if request.node.get_closest_marker("sabotage") is None:
+        with ThreadPoolExecutor(1) as thread:
+            checked = thread.submit(asyncio.run, check(system[0], system[1], prefix=system[2])).result()
+        assert [] == [f"{one.sentence}: {one.broken}, such as {one.examples}" for one in checked.findings if one.broken]
 
 
 async def _delete_topics(bootstrap_servers: str, prefix: str) -> None:

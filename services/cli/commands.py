@@ -5,7 +5,7 @@ import os
 import sys
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -82,6 +82,42 @@ def status(folder: Folder = local.DEFAULT_FOLDER, as_json: AsJson = False) -> No
             for name, reasons in answer["services"].items():
                 out.print(f"  {worker.name:8} {name:14} {'; '.join(reasons) or 'ready'}", markup=False)
     if not (ready and whole):
+        raise typer.Exit(1)
+
+
+@app.command()
+def check(
+    since: Annotated[
+        float | None,
+        typer.Option(min=0, help="Only facts of the last so many hours; all that the log has if not given."),
+    ] = None,
+    bootstrap: Annotated[
+        str, typer.Option(envvar="KAFKA_BOOTSTRAP_SERVERS", help="Kafka; of the local system if not given.")
+    ] = "",
+    database: Annotated[
+        str, typer.Option(envvar="DATABASE_URL", help="PostgreSQL; of the local system if not given.")
+    ] = "",
+    prefix: Annotated[str, typer.Option(envvar="ONWARD_TOPIC_PREFIX", help="Stands before every topic's name.")] = "",
+    folder: Folder = local.DEFAULT_FOLDER,
+    as_json: AsJson = False,
+) -> None:
+    """Whether what must always be true is: nothing lost, nothing held twice, everyone told. Changes nothing.
+
+    Safe on a system at work: what is still under way is not asked for. Exit code 1 when something is broken.
+    """
+    from services.cli.checking import described, lines_of
+    from services.invariants.check import check as check_invariants
+
+    if not (bootstrap and database):
+        system = local.find(folder)
+        bootstrap, database = system.kafka_bootstrap_servers, system.database_url
+    begin = None if since is None else datetime.now(UTC) - timedelta(hours=since)
+    checked = asyncio.run(check_invariants(bootstrap, database, prefix=prefix, since=begin))
+    if as_json:
+        print_json(described(checked))
+    else:
+        print("\n".join(lines_of(checked)))
+    if not checked.holds:
         raise typer.Exit(1)
 
 

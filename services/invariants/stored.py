@@ -1,0 +1,127 @@
+"""What must be true of what the services store, whatever is under way."""
+
+from typing import NamedTuple
+
+
+class Stored(NamedTuple):
+    """An invariant over tables alone."""
+
+    sentence: str
+    broken: str
+    """A query that gives the ids of what breaks it: no row when it holds."""
+
+
+STORED = (
+    Stored(
+        "A slot holds as many patients as it has active bookings, and never more than its capacity",
+        """
+        select s.service_id || ' ' || s.starts_at from booking.slots s
+        left join (
+            select service_id, starts_at, count(*) as patients from booking.bookings
+            where released_at is null and starts_at is not null group by 1, 2
+        ) b using (service_id, starts_at)
+        where s.held <> coalesce(b.patients, 0) or s.held > s.capacity
+        """,
+    ),
+    Stored(
+        "A booking's slot exists",
+        """
+        select b.reference from booking.bookings b
+        where b.released_at is null and b.starts_at is not null and not exists (
+            select from booking.slots s where s.service_id = b.service_id and s.starts_at = b.starts_at
+        )
+        """,
+    ),
+    Stored(
+        "A placement that is confirmed has exactly one booking, released or not; one that is exhausted has none",
+        """
+        select p.placement_id::text from booking.placements p
+        left join (select placement_id, count(*) as made from booking.bookings group by 1) b using (placement_id)
+        where coalesce(b.made, 0) <> case p.told_type when 'booking.confirmed' then 1 else 0 end
+        """,
+    ),
+    Stored(
+        "The service that is told is the one that is booked, under the reference that the patient is told",
+        """
+        select p.placement_id::text from booking.placements p join booking.bookings b using (placement_id)
+        where b.service_id <> (p.told::json #>> '{data,service,service_id}')
+            or b.reference <> (p.told::json #>> '{data,reference}')
+        """,
+    ),
+    Stored(
+        "Nobody is sent where they did not agree to go, nor to a kind of service that triage did not find fit",
+        """
+        select told.placement_id::text from (
+            select placement_id, told::jsonb #> '{data,brief}' as brief, told::jsonb #> '{data,service}' as service
+            from booking.placements where told_type = 'booking.confirmed'
+        ) told
+        where not (brief -> 'service_types') @> (service -> 'service_type')
+            or brief -> 'accept' <> '"any"' and not exists (
+                select from jsonb_array_elements(brief -> 'accept') choice
+                where choice -> 'service' = service -> 'service_id'
+                    or choice -> 'service_type' = service -> 'service_type'
+            )
+        """,
+    ),
+    Stored(
+        "Nobody is booked past the time until when their submission may be acted on",
+        """
+        select placement_id::text from booking.placements
+        where told_type = 'booking.confirmed'
+            and settled_at > (told::json #>> '{data,brief,answer_by}')::timestamptz
+        """,
+    ),
+    Stored(
+        "The feed has every position once, from the first to the last",
+        """
+        select 'up to ' || feed.last from referrals.feed,
+            (select count(position) as given, coalesce(max(position), 0) as highest from referrals.facts) f
+        where f.given <> feed.last or f.highest <> feed.last
+        """,
+    ),
+    Stored(
+        "Every referral has an owner and a time at which the owner must look again",
+        "select id::text from referrals.referrals where version > 0 and (owner is null or due is null)",
+    ),
+    Stored(
+        "A referral's versions are numbered without a gap, up to the one that stands now",
+        """
+        select r.id::text from referrals.referrals r
+        left join (
+            select referral_id, count(*) as made, max(version) as highest from referrals.facts
+            where version is not null group by 1
+        ) f on f.referral_id = r.id
+        where r.version <> coalesce(f.made, 0) or r.version <> coalesce(f.highest, 0)
+        """,
+    ),
+    Stored(
+        "A submission under one key has one referral, and an answer of its own only",
+        """
+        select a.referral_id::text from gateway.attempts a
+        left join booking.placements p on p.placement_id = a.event_id
+        where a.answer is not null and (p.referral_id is null or p.referral_id <> a.referral_id::text)
+        """,
+    ),
+    Stored(
+        "An outcome is told at most once to each audience, and to no one who is not to hear of it",
+        """
+        select cause::text from notification.messages
+        group by cause, audience, reason
+        having count(*) > 1 or bool_or(reason = 'booking.exhausted' and audience <> 'referrer')
+        """,
+    ),
+    Stored(
+        "A message counts as accepted only when the provider has it",
+        """
+        select m.id::text from notification.messages m
+        where m.state = 'accepted' and not exists (select from sandbox.deliveries d where d.reference = m.id)
+        """,
+    ),
+    Stored(
+        "The provider has no message that nobody decided",
+        """
+        select d.reference::text from sandbox.deliveries d
+        where not exists (select from notification.messages m where m.id = d.reference)
+        """,
+    ),
+)

@@ -1,0 +1,137 @@
+"""What must be true of a fact on the log once a reader has committed it."""
+
+import re
+from typing import NamedTuple
+
+from contracts.bookings import BookingConfirmed, BookingExhausted
+from contracts.placements import BookingRequested
+from contracts.submissions import ReferralSubmitted
+from contracts.topics import Topic
+from contracts.triage import ReferralTriaged
+
+OUTCOMES = (BookingConfirmed.TYPE, BookingExhausted.TYPE)
+
+
+class Led(NamedTuple):
+    """What a reader has committed led to exactly one effect, or stands among that reader's dead letters."""
+
+    sentence: str
+    topic: Topic
+    reader: str
+    type: str
+    onto: Topic
+    effects: tuple[str, ...]
+    """The types of effect of which one follows: with an empty effect key, for there is at most one."""
+
+
+class Kept(NamedTuple):
+    """What a reader has committed is in its tables, or stands among that reader's dead letters."""
+
+    sentence: str
+    topic: Topic
+    reader: str
+    types: tuple[str, ...]
+    """None: of every type."""
+    missing: str
+    """A query over the facts that are to be kept, `fact` with id, subject, transaction, placement and the SHA-256 of
+    its value: the ids of those that are not."""
+
+
+LED = (
+    Led(
+        "A submission that triage has read is triaged",
+        Topic.SUBMISSIONS,
+        "triage",
+        ReferralSubmitted.TYPE,
+        Topic.TRIAGE,
+        (ReferralTriaged.TYPE,),
+    ),
+    Led(
+        "For a triaged referral that pathways has read a placement is asked for",
+        Topic.TRIAGE,
+        "pathways",
+        ReferralTriaged.TYPE,
+        Topic.PLACEMENTS,
+        (BookingRequested.TYPE,),
+    ),
+    Led(
+        "A placement that booking has read has ended, in one way",
+        Topic.PLACEMENTS,
+        "booking",
+        BookingRequested.TYPE,
+        Topic.BOOKINGS,
+        OUTCOMES,
+    ),
+)
+
+KEPT = (
+    *(
+        Kept(
+            f"A fact of `{topic}` that referrals has read is in its history",
+            topic,
+            "referrals",
+            (),
+            """
+            select fact.id from fact
+            left join referrals.facts f on f.referral_id = fact.subject::uuid and f.event_id = fact.id
+            where f.event_id is null
+            """,
+        )
+        for topic in (Topic.SUBMISSIONS, Topic.TRIAGE, Topic.PLACEMENTS, Topic.BOOKINGS, Topic.NOTIFICATIONS)
+    ),
+    Kept(
+        "An outcome that referrals has read stands on its referral",
+        Topic.BOOKINGS,
+        "referrals",
+        OUTCOMES,
+        """
+        select fact.id from fact left join referrals.referrals r on r.id = fact.subject::uuid
+        where r.state is null or r.state in ('submitted', 'triaged', 'placement_asked')
+        """,
+    ),
+    Kept(
+        "What is told of a placement is, byte for byte, what booking stored of it",
+        Topic.BOOKINGS,
+        "notification",
+        OUTCOMES,
+        """
+        select fact.id from fact left join booking.placements p on p.placement_id = fact.placement
+        where p.told is null or sha256(convert_to(p.told, 'UTF8')) <> fact.digest
+        """,
+    ),
+    Kept(
+        "For an outcome that notification has read there is a message to the referrer's desk, and to the service of it",
+        Topic.BOOKINGS,
+        "notification",
+        OUTCOMES,
+        """
+        select fact.id from fact left join notification.messages m on m.cause = fact.id
+        group by fact.id
+        having count(*) filter (where m.audience = 'referrer') <> 1
+            or bool_or(m.reason = 'booking.confirmed') and count(*) filter (where m.audience = 'service') <> 1
+        """,
+    ),
+    Kept(
+        "An outcome that the gateway has read answers the sender's next try under its key",
+        Topic.BOOKINGS,
+        "gateway",
+        OUTCOMES,
+        """
+        select fact.id from fact join gateway.attempts a on a.event_id = fact.transaction
+        where a.answer is null
+        """,
+    ),
+)
+
+FACTS = """
+with fact as materialized (
+    select * from unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::bytea[])
+        as came (id, subject, transaction, placement, digest)
+)
+"""
+"""What stands before each query of `missing`."""
+
+
+def schemas_of(query: str) -> frozenset[str]:
+    """The schemas that a query reads."""
+    return frozenset(re.findall(r"\b(?:from|join) ([a-z]+)\.", query))

@@ -1,0 +1,108 @@
+"""`onward check` finds each thing that must never happen, once it has been made to happen."""
+
+from pathlib import Path
+
+import psycopg
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+
+from contracts.topics import PARTITIONS, Topic
+from services.cli.checking import described, lines_of
+from services.cli.connection import TRUST
+from services.device.journal import Journal
+from services.invariants.check import BURIED, check
+from tests.journeys.sending import send_all
+from tests.running import System
+from tests.settled import once_nothing_is_under_way
+
+pytestmark = [pytest.mark.backing, pytest.mark.sabotage]
+REFERRALS = 24
+
+SABOTAGE = (
+    """update booking.slots set held = held + 1
+        where ctid in (select ctid from booking.slots where held < capacity limit 1)""",
+    """delete from booking.slots where (service_id, starts_at) in (
+        select service_id, starts_at from booking.bookings where starts_at is not null limit 1)""",
+    """delete from booking.bookings where reference in (
+        select min(reference) from booking.bookings where starts_at is null)""",
+    """update booking.bookings set reference = '999999999999' where reference in (
+        select min(reference) from booking.bookings where starts_at is null)""",
+    """update booking.placements
+        set told = jsonb_set(told::jsonb, '{data,brief,accept}', '[{"service": "elsewhere"}]')::text
+        where told_type = 'booking.confirmed'""",
+    "update booking.placements set settled_at = settled_at + interval '1 day'",
+    "update referrals.feed set last = last + 1",
+    "update referrals.referrals set owner = null, version = version + 1, state = 'triaged'",
+    "delete from referrals.facts",
+    """update gateway.attempts set referral_id = gen_random_uuid()
+        where key in (select min(key::text)::uuid from gateway.attempts)""",
+    """update gateway.attempts set answer = null, answered_at = null
+        where key not in (select min(key::text)::uuid from gateway.attempts)""",
+    """insert into notification.messages
+        select (json_populate_record(m, json_build_object('id', gen_random_uuid()))).* from notification.messages m""",
+    """insert into sandbox.deliveries
+        select (json_populate_record(d, json_build_object('reference', gen_random_uuid()))).*
+        from sandbox.deliveries d""",
+)
+"""Each harms what another does not."""
+
+
+async def test_each_invariant_is_seen_to_break(
+    system: System, kafka: str, database: str, prefix: str, tmp_path: Path
+) -> None:
+    """A system at work holds, a dead letter included; after sabotage of each kind every sentence is broken."""
+    await _write(kafka, f"{prefix}{Topic.SUBMISSIONS}", 0, b"{")
+    journal = Journal(tmp_path / "journal.jsonl")
+    await send_all(system.url("gateway"), system.token(TRUST, "paramedic"), journal, count=REFERRALS, devices=4, seed=3)
+    before = await once_nothing_is_under_way(kafka, database, prefix)
+    system.stop()
+
+    assert [] == [one.sentence for one in before.findings if one.broken or one.unchecked]
+    assert 2 == next(one.looked_at for one in before.findings if one.sentence == BURIED)  # by triage and by referrals
+
+    with psycopg.connect(database, autocommit=True) as connection:
+        for statement in SABOTAGE:
+            assert connection.execute(statement).rowcount > 0, statement
+    await _lose_a_third_of_what_followed(kafka, prefix)
+    after = await check(kafka, database, prefix=prefix)
+
+    assert [] == [one.sentence for one in after.findings if not one.broken]
+    assert all(one.examples for one in after.findings)
+    assert (False, False) == (after.holds, described(after)["holds"])
+    assert f"0 hold, {len(after.findings)} are broken, 0 could not be checked" == lines_of(after)[-1]
+
+
+async def _lose_a_third_of_what_followed(kafka: str, prefix: str) -> None:
+    """Of each kind of effect take a third that leaves its cause, and all dead letters; put a fact far from its key."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka)
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await consumer.start()
+    await admin.start()
+    try:
+        lost = [
+            TopicPartition(f"{prefix}{topic}", partition)
+            for third, topic in enumerate((Topic.TRIAGE, Topic.PLACEMENTS, Topic.BOOKINGS))
+            for partition in range(third * PARTITIONS // 3, (third + 1) * PARTITIONS // 3)
+        ]
+        lost += [TopicPartition(f"{prefix}{reader}.dlq", 0) for reader in ("triage", "referrals")]
+        ends = await consumer.end_offsets(lost)
+        await admin.delete_records({one: RecordsToDelete(before_offset=end) for one, end in ends.items() if end})
+        submissions = [TopicPartition(f"{prefix}{Topic.SUBMISSIONS}", partition) for partition in range(PARTITIONS)]
+        consumer.assign(submissions)
+        await consumer.seek_to_beginning(*submissions)
+        while (record := await consumer.getone()).value == b"{":
+            pass
+        await _write(kafka, record.topic, (record.partition + 1) % PARTITIONS, record.value, record.key)
+    finally:
+        await consumer.stop()
+        await admin.close()
+
+
+async def _write(kafka: str, topic: str, partition: int, value: bytes, key: bytes | None = None) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=kafka)
+    await producer.start()
+    try:
+        await producer.send_and_wait(topic, value, key, partition)
+    finally:
+        await producer.stop()
