@@ -75,8 +75,9 @@ bench: install ## Measure throughput and latency; the figures go to build/bench/
 faults: install ## Kill each service amid traffic and see that nothing is lost.
 	$(BIN)/pytest tests/journeys -k kill
 
-docs: install ## Write the generated documents anew from the contracts.
+docs: install ## Write the generated documents anew: schemas, metrics.
 	$(BIN)/python -m contracts.generate
+	$(BIN)/python -m services.documents
 
 lock: install ## Lock the newest versions that pyproject.toml allows, and the jars of Kafka.
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \

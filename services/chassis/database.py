@@ -98,6 +98,13 @@ class Database:
         if pool is not None:
             pool.terminate() if pool.is_closing() else await pool.close()
 
+    @property
+    def use(self) -> tuple[int, int, int]:
+        """Connections in use, open, and allowed."""
+        pool: Any = getattr(self, "pool", None)
+        open_ones = pool.get_size() if pool is not None else 0
+        return open_ones - (pool.get_idle_size() if pool is not None else 0), open_ones, self._size
+
     @asynccontextmanager
     async def alone(self, work: str) -> AsyncIterator["Connection | None"]:
         """A connection whose holder alone, of all replicas, does this work; none while another does.

@@ -26,7 +26,8 @@ class ReplayStep(Step):
             if origin in self._ways:
                 await self._ways[origin].run(part)
             else:
-                await self._bury([(record, f"sent again to {self.reader}, which never read it") for record in part])
+                astray = [(record, f"sent again to {self.reader}, which never read it") for record in part]
+                await self._bury(astray, unreadable=len(astray))
 
 
 class DeadLetterStep(Step):

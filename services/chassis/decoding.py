@@ -25,6 +25,8 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]] = ()
+    timestamp: int = 0
+    """When the log took it, in milliseconds since 1970."""
 
 
 Readable = Event | View

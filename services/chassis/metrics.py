@@ -4,7 +4,12 @@ from prometheus_client import Counter, Gauge, Histogram
 
 READ = Counter("onward_events_read_total", "Events read from a topic and handled", ["service", "topic"])
 TOLD = Counter("onward_events_told_total", "Events published and acknowledged", ["service", "topic"])
-BURIED = Counter("onward_events_buried_total", "Records sent to the dead letters", ["service", "topic"])
+BURIED = Counter(
+    "onward_events_buried_total",
+    "Records sent to the dead letters: unreadable, declared poison by a rule, or a bug's",
+    ["service", "topic", "reason"],
+)
+DEAD_LETTERS = Gauge("onward_dead_letters", "Records that a reader's dead letters hold", ["service"])
 UNREADABLE = Counter("onward_index_unreadable_total", "Records of a compacted topic that no index could use", ["topic"])
 RETRIES = Counter("onward_step_retries_total", "Batches put off because something did not answer", ["service", "topic"])
 STEP_SECONDS = Histogram(
@@ -13,8 +18,46 @@ STEP_SECONDS = Histogram(
     ["service", "topic"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+STEP_RECORDS = Histogram(
+    "onward_step_records",
+    "Records of a batch",
+    ["service", "topic"],
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500),
+)
+LAG = Gauge(
+    "onward_group_lag_records",
+    "Records of a topic that the service's group has not finished, over all replicas",
+    ["service", "topic"],
+)
+OLDEST = Gauge(
+    "onward_unfinished_oldest_seconds",
+    "How long ago the log took the oldest record that this replica has at hand and has not finished; 0 for none",
+    ["service", "topic"],
+)
+NEWEST = Gauge(
+    "onward_unfinished_newest_seconds",
+    "The same of the newest that it has at hand",
+    ["service", "topic"],
+)
 READY = Gauge("onward_ready", "1 when the service is ready", ["service"])
 OUTBOX = Counter("onward_outbox_told_total", "Events published from an outbox", ["service"])
+OUTBOX_WAITING = Gauge("onward_outbox_waiting", "Events in an outbox that are not told yet", ["service"])
+OUTBOX_OLDEST = Gauge("onward_outbox_oldest_seconds", "Age of the oldest of them; 0 for none", ["service"])
+POOL_BUSY = Gauge("onward_pool_busy_connections", "Connections to PostgreSQL in use", ["service", "schema"])
+POOL_OPEN = Gauge("onward_pool_open_connections", "Connections to PostgreSQL that are open", ["service", "schema"])
+POOL_LIMIT = Gauge("onward_pool_limit_connections", "Connections that the pool may open", ["service", "schema"])
+UNSETTLED = Gauge(
+    "onward_unsettled_submissions",
+    "Submissions that this replica put on the log since its start and whose outcome it has not seen",
+    ["service"],
+)
+UNSETTLED_OLDEST = Gauge("onward_unsettled_oldest_seconds", "Age of the oldest of them; 0 for none", ["service"])
+OVERDUE_REFERRALS = Gauge(
+    "onward_overdue_referrals",
+    "Referrals whose owner should have looked again by now; counted up to 10,000",
+    ["service"],
+)
+OVERDUE_OWNERS = Gauge("onward_overdue_owners", "Owners (organisations' desks) of those referrals", ["service"])
 HTTP_SECONDS = Histogram(
     "onward_http_seconds",
     "From request to response",

@@ -20,6 +20,11 @@ select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[])
 on conflict (event_id) do nothing
 """
 
+WAITING = """
+-- How many are untold, and for how long the oldest. What was told is deleted, so this is as small as the backlog.
+select count(*), coalesce(extract(epoch from clock_timestamp() - min(put_at)), 0) from outbox
+"""
+
 UNTOLD = """
 -- What is still to be told, oldest first. Only the holder of the advisory lock asks: two would break the order.
 -- The limit is a subquery so that the planner does not know it: it believes that few are untold, and would read and
@@ -55,6 +60,11 @@ class Outbox:
         """Store events given as (id, type, key, JSON text), in the caller's transaction."""
         if events:
             await connection.execute(PUT, *(list(column) for column in zip(*events, strict=True)))
+
+    async def count(self) -> tuple[float, float]:
+        """How many events are untold, and the age of the oldest in seconds."""
+        (row,) = await self._database.pool.fetch(WAITING)
+        return row[0], float(row[1])
 
     def wake(self) -> None:
         """There is something new: drain at once."""

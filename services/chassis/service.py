@@ -16,6 +16,7 @@ from faststream import AckPolicy, BaseMiddleware
 from faststream.kafka import KafkaBroker, KafkaRouter
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 from opentelemetry.trace import SpanKind, Tracer
+from prometheus_client import Gauge
 
 from contracts.envelope import Event
 from contracts.topics import PARTITIONS, Topic
@@ -27,7 +28,8 @@ from services.chassis.decoding import Readable
 from services.chassis.failures import is_transient, where
 from services.chassis.kafka_patches import pause_after_failed_metadata
 from services.chassis.log import logger
-from services.chassis.metrics import READY
+from services.chassis.measuring import Count, Measuring
+from services.chassis.metrics import DEAD_LETTERS, LAG, NEWEST, OLDEST, POOL_BUSY, POOL_LIMIT, POOL_OPEN, READY
 from services.chassis.partitions import partition_of
 from services.chassis.publishing import MAX_BATCH_BYTES, KafkaPublisher
 from services.chassis.reader import Apply, Reader
@@ -121,6 +123,7 @@ class Service:
         self._work: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         self._checks: list[Callable[[], str | None]] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._measuring = Measuring(name)
         self._admin: Any = None
         self._answered: dict[str, float] = {}
         """When Kafka and each database last answered."""
@@ -197,6 +200,8 @@ class Service:
         subscriber(whole_batch)
         self._steps.append(step)
         self._topics.update(topics)
+        self._measuring.add([LAG], partial(self._lag, step, topics), step.topic)
+        self._measuring.add([OLDEST, NEWEST], partial(_ages, step), step.topic)
 
     def follows(
         self,
@@ -238,6 +243,10 @@ class Service:
         """Ready only while this says nothing."""
         self._checks.append(check)
 
+    def measures(self, gauges: Sequence[Gauge], count: Count) -> None:
+        """Set these gauges to what `count` gives, whenever the metrics are asked for."""
+        self._measuring.add(gauges, count)
+
     # Its life
 
     async def start(self, *, reading: bool = True) -> None:
@@ -257,6 +266,7 @@ class Service:
         works: list[tuple[str, Callable[[], Awaitable[None]]]] = [("watch", self._watch)]
         if reading:
             await self._dead_letters.start()
+            self._measuring.add([DEAD_LETTERS], self._dead)
             await self.broker.start()
             works += [("commits", self._commit_regularly), *self._work]
         else:
@@ -366,6 +376,33 @@ class Service:
         READY.labels(self.name).set(0 if reasons else 1)
         return reasons
 
+    async def measure(self) -> None:
+        """Bring up to date the metrics that are counted when they are asked for."""
+        self.not_ready()
+        for database in self.databases:
+            for gauge, value in zip((POOL_BUSY, POOL_OPEN, POOL_LIMIT), database.use, strict=True):
+                gauge.labels(self.name, database.schema).set(value)
+        if self._started and self._reading:
+            await self._measuring.measure()
+
+    async def _lag(self, step: Step, topics: Sequence[str]) -> tuple[float]:
+        partitions = [
+            TopicPartition(topic, number) for topic in topics for number in step.consumer.partitions_for_topic(topic)
+        ]
+        committed, ends, begins = await asyncio.gather(
+            self._admin.list_consumer_group_offsets(self.group(step.topic), partitions=partitions),
+            step.consumer.end_offsets(partitions),
+            step.consumer.beginning_offsets(partitions),
+        )
+        # Where nothing was committed yet the offset is -1, and the group begins at the beginning.
+        return (sum(ends[one] - max(committed[one].offset, begins[one]) for one in partitions),)
+
+    async def _dead(self) -> tuple[float]:
+        grave = TopicPartition(self._dead_letters.topic, 0)
+        consumer = self._steps[0].consumer
+        ends, begins = await asyncio.gather(consumer.end_offsets([grave]), consumer.beginning_offsets([grave]))
+        return (ends[grave] - begins[grave],)
+
     async def end_offset(self, topic: Topic, key: str) -> int:
         """End of the partition that holds this key, now."""
         partition = TopicPartition(f"{self.settings.topic_prefix}{topic}", partition_of(key))
@@ -385,6 +422,10 @@ class Service:
     def group(self, topic: str) -> str:
         """One group for each topic read: rebalances and lag of one never touch another."""
         return f"{self.settings.topic_prefix}{self.name}.{topic}"
+
+
+async def _ages(step: Step) -> tuple[float, float]:
+    return step.ages_at_hand(time.time())
 
 
 class NotAnswering(Exception):

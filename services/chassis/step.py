@@ -21,7 +21,7 @@ from services.chassis import traces
 from services.chassis.decoding import Readable, Record, Unreadable, decode
 from services.chassis.failures import Poison, is_transient, where
 from services.chassis.log import logger
-from services.chassis.metrics import BURIED, READ, RETRIES, STEP_SECONDS
+from services.chassis.metrics import BURIED, READ, RETRIES, STEP_RECORDS, STEP_SECONDS
 from services.chassis.publishing import Publisher
 
 Handler = Callable[[Sequence[Any]], Awaitable[Sequence[Event]]]
@@ -115,6 +115,7 @@ class Step(ConsumerRebalanceListener):
         self.draining = False
         self._joined = False
         self.consumer: Any = None
+        self._at_hand: tuple[int, int] | None = None
 
     # What the service's host asks
 
@@ -130,11 +131,22 @@ class Step(ConsumerRebalanceListener):
             return f"{self.topic}: no poll for {silent:.0f} s"
         return None
 
+    def ages_at_hand(self, now: float) -> tuple[float, float]:
+        """Seconds since the log took the oldest and the newest record polled and not finished; zeros for none.
+
+        `now` in seconds since 1970.
+        """
+        if self._at_hand is None:
+            return 0.0, 0.0
+        oldest, newest = self._at_hand
+        return now - oldest / 1000, now - newest / 1000
+
     # One batch
 
     async def run(self, records: Sequence[Record], handle: Handler | None = None) -> None:
         """Process a batch: all of it is told or buried when this returns. Raises Transient; else it is a bug."""
         events, dead = self._decode(records)
+        unreadable = len(dead)
         first_of_each: dict[UUID, tuple[Record, Readable]] = {}
         for record, event in events:
             first_of_each.setdefault(event.id, (record, event))
@@ -142,14 +154,15 @@ class Step(ConsumerRebalanceListener):
         if len({event.id for event in told}) < len(told):
             raise EffectsShareId(f"{self.reader} told two effects of {self.topic} under one id")
         if dead:
-            await self._bury(dead)
+            await self._bury(dead, unreadable=unreadable, poison=len(dead) - unreadable)
         if told:
             await self._publisher.tell(told)
         READ.labels(self.reader, self.topic).inc(len(records))
 
-    async def _bury(self, dead: Sequence[tuple[Record, str]]) -> None:
+    async def _bury(self, dead: Sequence[tuple[Record, str]], **of_reason: int) -> None:
         await self._graveyard.bury(dead)
-        BURIED.labels(self.reader, self.topic).inc(len(dead))
+        for reason, count in of_reason.items():
+            BURIED.labels(self.reader, self.topic, reason).inc(count)
         for record, why in dead:
             self._log.warning(
                 "buried", topic=record.topic, partition=record.partition, offset=record.offset, reason=why
@@ -208,16 +221,18 @@ class Step(ConsumerRebalanceListener):
                 return
             self._failures = 0
             self._resume_at = 0.0
+            self._at_hand = None
             for record in records:
                 self.processed[TopicPartition(record.topic, record.partition)] = record.offset + 1
             STEP_SECONDS.labels(self.reader, self.topic).observe(time.monotonic() - began)
+            STEP_RECORDS.labels(self.reader, self.topic).observe(len(records))
 
     async def _survive(self, records: Sequence[Record], handle: Handler) -> None:
         """Process a batch in spite of bugs: bury what fails alone. Raises the bug when that would be too many."""
         failing: list[tuple[Record, str]] = []
         await self._run_or_halve(records, handle, failing)
         if failing:
-            await self._bury(failing)  # last: of a batch that stops the service none is buried
+            await self._bury(failing, bug=len(failing))  # last: of a batch that stops the service none is buried
             self._breaker.count(len(failing))
 
     async def _run_or_halve(
@@ -274,6 +289,9 @@ class Step(ConsumerRebalanceListener):
         # While paused, this returns what a rebalance brought meanwhile: it is read once, so it must be processed.
         batches = await consumer.getmany(timeout_ms=wait_ms, max_records=max_records)
         self.last_alive = time.monotonic()
+        for records in batches.values():
+            oldest, newest = self._at_hand or (records[0].timestamp, 0)
+            self._at_hand = min(oldest, records[0].timestamp), max(newest, records[-1].timestamp)
         return tuple(record for records in batches.values() for record in records)
 
     @property
@@ -323,6 +341,7 @@ class Step(ConsumerRebalanceListener):
         """Pauses vanish at a rebalance, and offsets are the group's again: what was put off is read anew."""
         self._joined = True
         self._retry_from.clear()
+        self._at_hand = None
         self._failures = 0
         self.processed.clear()
         self.last_alive = time.monotonic()

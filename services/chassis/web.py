@@ -1,5 +1,6 @@
 """The routes of a process: every hosted service's, health, metrics and documentation."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -69,6 +70,7 @@ def _add_health(app: FastAPI, services: Sequence[Service]) -> None:
 
     @app.get("/metrics", tags=["health"], summary="Prometheus metrics")
     async def metrics() -> Response:
+        await asyncio.gather(*(service.measure() for service in services))
         return PlainTextResponse(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 

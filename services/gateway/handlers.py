@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from services.chassis.publishing import Publisher
 from services.gateway.answer import body_of
 from services.gateway.gathering import Gathering
 from services.gateway.outcomes import Seen, whole
+from services.gateway.outstanding import Outstanding
 from services.gateway.store import Attempts, NewAttempt
 from services.gateway.waiters import Waiters
 
@@ -74,6 +75,7 @@ class Transaction:
     attempts: Attempts
     waiters: Waiters
     telling: Telling
+    outstanding: Outstanding = field(default_factory=Outstanding)
 
     async def submit(self, attempt: NewAttempt, *, seconds: float, gone: Gone) -> Result:
         """Store the attempt, tell its event, and wait up to `seconds` for the outcome.
@@ -106,6 +108,7 @@ class Transaction:
     ) -> Result:
         now = asyncio.get_running_loop().time
         told = True
+        self.outstanding.begin(event.id)
         try:
             async with asyncio.timeout_at(max(until, now() + LEAST_SECONDS)):
                 await self.telling.serve(event)

@@ -1,6 +1,6 @@
 """The gateway's wiring."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -8,12 +8,15 @@ from uuid import uuid4
 
 from contracts.topics import Topic
 from services.chassis.database import Database
+from services.chassis.metrics import UNSETTLED, UNSETTLED_OLDEST
+from services.chassis.reader import Tombstone
 from services.chassis.service import Service
 from services.chassis.settings import Settings
 from services.gateway.desks import Desks
 from services.gateway.handlers import Transaction, remember, telling
 from services.gateway.http import routes
-from services.gateway.outcomes import Confirmed, Exhausted
+from services.gateway.outcomes import Confirmed, Exhausted, Seen
+from services.gateway.outstanding import Outstanding
 from services.gateway.settings import GatewaySettings
 from services.gateway.store import Attempts
 from services.gateway.waiters import Waiters
@@ -33,9 +36,16 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     service = Service("gateway", settings, database=database)
     attempts = Attempts(database, seconds=own.store_seconds)
     waiters = Waiters(own.waiters)
+    outstanding = Outstanding()
+    service.measures([UNSETTLED, UNSETTLED_OLDEST], outstanding.count)
     desks = Desks()
+
+    def hear(outcomes: Sequence[Seen | Tombstone]) -> None:
+        waiters.wake(outcomes)
+        outstanding.settle(outcomes)
+
     # In this order: nobody has a desk, so nothing is taken in, before every position on `bookings` is known.
-    service.follows([Topic.BOOKINGS], waiters.wake, Confirmed, Exhausted, since="now")
+    service.follows([Topic.BOOKINGS], hear, Confirmed, Exhausted, since="now")
     listed = service.follows([Topic.DESKS], desks.learn, since="beginning")
     service.reads(
         Topic.BOOKINGS,
@@ -46,7 +56,7 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     )
     service.serves(
         routes(
-            Transaction(attempts, waiters, telling(service.publisher)),
+            Transaction(attempts, waiters, telling(service.publisher), outstanding),
             settings=own,
             desks=desks,
             desks_known=lambda: listed.complete,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from contracts.topics import Topic
 from services.chassis.database import AUDIT, OUTBOX, Database
+from services.chassis.metrics import OUTBOX_OLDEST, OUTBOX_WAITING
 from services.chassis.outbox import Outbox
 from services.chassis.service import Service
 from services.chassis.settings import Settings
@@ -42,5 +43,6 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     )
     service.runs("dispatch", dispatcher.work)
     service.runs("outbox", outbox.drain)
+    service.measures([OUTBOX_WAITING, OUTBOX_OLDEST], outbox.count)
     service.serves(routes(messages, database))
     return service

@@ -9,6 +9,7 @@ from uuid import uuid4
 from contracts.topics import Topic
 from contracts.triage import ReferralTriaged
 from services.chassis.database import AUDIT, OUTBOX, Database
+from services.chassis.metrics import OUTBOX_OLDEST, OUTBOX_WAITING
 from services.chassis.outbox import Outbox
 from services.chassis.service import Service
 from services.chassis.settings import Settings
@@ -41,6 +42,7 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     service.reads(Topic.TRIAGE, partial(rank, index=index, clock=utc_now, search_km=own.search_km), ReferralTriaged)
     outbox = Outbox(database, service.publisher)
     service.runs("outbox", outbox.drain)
+    service.measures([OUTBOX_WAITING, OUTBOX_OLDEST], outbox.count)
     service.serves(routes(Listings(database, outbox, clock=utc_now, new_id=uuid4)))
     service.serves(places_routes(Postcodes(database)))
     service.serves(capacity_http.routes(CapacityReports(database, outbox, clock=utc_now, new_id=uuid4)))

@@ -8,6 +8,7 @@ from pathlib import Path
 from contracts.topics import Topic
 from services.chassis.database import AUDIT, Database
 from services.chassis.dead_letters import send_again
+from services.chassis.metrics import OVERDUE_OWNERS, OVERDUE_REFERRALS
 from services.chassis.service import Service
 from services.chassis.settings import Settings
 from services.chassis.topics import readers_with_dead_letters
@@ -39,6 +40,7 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     service = Service("referrals", settings, database=database)
     clock = partial(datetime.now, UTC)
     referrals = Referrals(database, clock)
+    service.measures([OVERDUE_REFERRALS, OVERDUE_OWNERS], referrals.overdue)
     news = News()
     for topic, facts in READS.items():
         service.reads(topic, partial(remember, referrals=referrals, news=news), *facts, at_leisure=True)

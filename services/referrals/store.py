@@ -39,6 +39,12 @@ END = """
 select epoch, last from feed
 """
 
+OVERDUE = """
+-- Referrals whose owner should have looked again, and how many owners they have; enough of them to say that it is bad.
+select count(*) as referrals, count(distinct owner) as owners
+from (select owner from referrals where due < $1 limit 10000) overdue
+"""
+
 TOLD = """
 -- What an organisation may see of the feed after one position and up to another, in order.
 select * from told_to($1, $2, $3, $4, $5, $6)
@@ -148,6 +154,11 @@ class Referrals:
         """The epoch of the feed and its last position."""
         (row,) = await self._database.pool.fetch(END)
         return row["epoch"], row["last"]
+
+    async def overdue(self) -> tuple[float, float]:
+        """How many referrals are overdue, at most 10,000, and how many owners they have."""
+        (row,) = await self._database.pool.fetch(OVERDUE, self._clock())
+        return row["referrals"], row["owners"]
 
     async def told(self, wanted: Wanted, after: int, until: int, limit: int) -> list[Told]:
         """At most `limit` facts of the feed with positions above `after`, up to and with `until`, in order."""

@@ -233,3 +233,12 @@ async def test_a_drainer_that_loses_its_connection_gives_way(
     error = losing.exception()
     assert error is not None
     assert is_transient(error)
+
+
+async def test_what_waits_is_counted_with_its_age(replica: Replica) -> None:
+    """So that an outbox which nobody drains is seen; none that waits has no age."""
+    assert (0, 0.0) == await replica.outbox.count()
+    await replica.put(desk(), desk())
+    waiting, oldest = await replica.outbox.count()
+    assert waiting == 2
+    assert oldest > 0

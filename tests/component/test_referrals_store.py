@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -374,3 +374,10 @@ async def test_the_step_stores_records_and_wakes_readers(own: Database, referral
     await step.run([record_of(outcome), record_of(receipt_of_another_topic), record_of(outcome)])
     assert [(outcome.id,)] == [tuple(row) for row in await rows(own, "select event_id from facts")]
     assert ([], [], True) == (publisher.told, graveyard.dead, bell.is_set())
+
+
+async def test_owners_who_are_late_are_counted(own: Database, referrals: Referrals) -> None:
+    """Two referrals of one desk past their due time are two referrals and one owner; before it they are none."""
+    await referrals.store(read([submitted(uuid4()), submitted(uuid4())]))
+    assert (0, 0) == await Referrals(own, lambda: ANSWER_BY).overdue()
+    assert (2, 1) == await Referrals(own, lambda: ANSWER_BY + timedelta(seconds=1)).overdue()

@@ -42,6 +42,9 @@ class Hosted:
         """What it is told to say."""
         return self.reasons
 
+    async def measure(self) -> None:
+        """It has nothing to measure."""
+
 
 def routes() -> APIRouter:
     """A route for every way to fail."""
