@@ -77,7 +77,7 @@ faults: install ## Kill each service amid traffic and see that nothing is lost.
 
 docs: install ## Write the generated documents anew: schemas, metrics.
 	$(BIN)/python -m contracts.generate
-	$(BIN)/python -m services.documents
+	$(BIN)/python -m services.cli.documents
 
 lock: install ## Lock the newest versions that pyproject.toml allows, and the jars of Kafka.
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \

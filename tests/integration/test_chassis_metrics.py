@@ -23,7 +23,7 @@ def value(name: str, **labels: str) -> float:
 
 async def test_what_waits_is_measured(kafka: str, prefix: str) -> None:
     """Lag and ages while a handler hangs; nothing waits when it is done; what was unreadable is counted by reason."""
-    await make_topics(kafka, prefix, "desks", "capacity", "booking.dlq", "booking.replay")
+    await make_topics(kafka, prefix, "desks", "capacity", "booking.dlq")
     gate = asyncio.Event()
 
     async def slow(batch: Sequence[DeskListed]) -> list[CapacityReported]:

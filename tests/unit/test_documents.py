@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from services import composition, documents
+from services import composition
+from services.cli import documents
 
 assert composition.SERVICES  # everything that counts is imported with them
 

@@ -9,7 +9,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from services.chassis import metrics
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 _METRICS = """# Metrics
 
@@ -53,7 +53,7 @@ def stale() -> list[Path]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write every document that is not current; with --check only name them. Returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m services.documents", description="Write the documents anew.")
+    parser = argparse.ArgumentParser(prog="python -m services.cli.documents", description="Write the documents anew.")
     parser.add_argument("--check", action="store_true", help="write nothing; say what is not current")
     check = parser.parse_args(arguments).check
     old = stale()
