@@ -1,215 +1,371 @@
 """The index: the directory in memory, as a search wants to find it.
 
 It is made of the compacted topics `services` and `capacity`, and holds the highest version of each entry. What changes
-makes a new snapshot; one that was handed out stays as it was.
+makes a new snapshot, when one is next asked for; one that was handed out stays as it was.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, insort
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from math import asin, cos, degrees, inf, radians, sin, sqrt
+from math import cos, inf, radians, sin
 from typing import Any, NamedTuple
 
-from contracts.directory import CapacityReported, CapacityReportedData, Service, ServiceListed, ServiceListedData
+import numpy as np
+
+from contracts.directory import (
+    CapacityReported,
+    CapacityReportedData,
+    OpeningHours,
+    Service,
+    ServiceListed,
+)
 from contracts.envelope import Event
 from contracts.people import Age, Gender, Position
 from contracts.placements import Candidate
 from contracts.topics import Topic
 from services.chassis.reader import Tombstone
 from services.pathways.capacity import Status, status
+from services.pathways.columns import Columns, Floats, Numbers, Register, Verdicts
+from services.pathways.criteria import (
+    Clinical,
+    ClinicalQuestion,
+    Commissioning,
+    Commissionings,
+    Territory,
+    clinically,
+    territorially,
+)
+from services.pathways.opening_board import OpeningBoards
 from services.pathways.opening_hours import Timetable
+from services.pathways.request import Area
+from services.pathways.search_rules import SearchRules
 
-EARTH_KM = 6371.0088
-"""Mean radius of the Earth (IUGG)."""
+CAPACITIES: tuple[Status, ...] = ("unknown", "green", "amber", "red")
+
+GENDER_BITS: dict[Gender, int] = {"female": 1, "male": 2, "indeterminate": 4, "unknown": 8}
+
+BAND_DEGREES = 0.25
+"""Services of a type lie in bands from south to north, and in a band from west to east: a square is a piece of some."""
+
+BANDS = 721
+BAND_WIDTH = 512.0
+"""More than the degrees around the globe, so that no two bands meet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One service, with what every search asks of it worked out beforehand."""
+class Entry(NamedTuple):
+    """One service: what an answer says of it."""
 
-    service: Service
-    reported: CapacityReportedData | None
-    timetable: Timetable
+    version: int
+    active: bool
+    service_type: int
     always: Mapping[str, Any]
     """What a candidate says of it in every search; distance, closing time, capacity and reason are each search's."""
-    service_id: str
-    longitude: float
-    x: float
-    y: float
-    z: float
-    """Where it is on a globe of radius 1."""
-    limits_age: bool
-    youngest: float
-    """In days, included."""
-    too_old: float
-    """In days: the first age past the oldest."""
-    genders: frozenset[Gender]
-    """None means all."""
+    ages: tuple[Age | None, Age | None]
+    genders: tuple[Gender, ...]
+    clinical: Clinical
+    commissioning: Commissioning
+    territory: Territory
+    hours: OpeningHours
+    open_within: int | None
+    reported: CapacityReportedData | None
 
-    @classmethod
-    def of(cls, service: Service, reported: CapacityReportedData | None) -> "Entry":
-        """The entry of a service and of its last capacity report, if it made one."""
-        x, y, z = _on_the_globe(service.position)
-        oldest = service.age_until
-        return cls(
-            service=service,
-            reported=reported,
-            timetable=Timetable(service.hours),
-            always={name: getattr(service, name) for name in Candidate.model_fields if name in Service.model_fields},
-            service_id=service.service_id,
-            longitude=service.position.longitude,
-            x=x,
-            y=y,
-            z=z,
-            limits_age=service.age_from is not None or oldest is not None,
-            youngest=0.0 if service.age_from is None else service.age_from.in_days,
-            too_old=inf if oldest is None else oldest.in_days + Age(value=1, unit=oldest.unit).in_days,
-            genders=frozenset(service.genders),
-        )
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return str(self.always["name"])
 
     def capacity_at(self, now: datetime) -> Status:
         """How full it said that it is."""
         return status(self.reported, now)
 
 
-class Found(NamedTuple):
-    """A service and how far it is. Sorts by distance, then by id, so that equals keep one order."""
+class Registers:
+    """What the columns hold numbers of. They only grow: what an older snapshot refers to stays."""
 
-    chord: float
-    """Straight through a globe of radius 1, squared: it grows with the distance, and costs no trigonometry."""
-    service_id: str
-    entry: Entry
+    def __init__(self, rules: SearchRules) -> None:
+        self._public_holidays = rules.public_holidays
+        self.organisations: Register[str] = Register()
+        self.clinical: Register[Clinical] = Register()
+        self.commissionings = Commissionings()
+        self.territories: Register[Territory] = Register()
+        self.timetables: list[Timetable] = []
+        self.boards = OpeningBoards(self.timetables)
+        self.clinical_verdicts: Verdicts[ClinicalQuestion, Clinical] = Verdicts(self.clinical, clinically)
+        self.territory_verdicts: Verdicts[Area, Territory] = Verdicts(self.territories, territorially)
+        self._hours: Register[OpeningHours] = Register()
+        self._ages: Register[tuple[Age | None, Age | None]] = Register()
 
-    @property
-    def distance_km(self) -> float:
-        """Great-circle distance in km."""
-        return 2 * EARTH_KM * asin(min(1.0, sqrt(self.chord) / 2))
+    def entry(self, version: int, service: Service, reported: CapacityReportedData | None) -> Entry:
+        """The entry of a service. What it has in common with others is kept once."""
+        return Entry(
+            version=version,
+            active=service.active,
+            service_type=service.service_type,
+            always={name: getattr(service, name) for name in SAID_ALWAYS},
+            ages=self._once(self._ages, (service.age_from, service.age_until)),
+            genders=service.genders,
+            clinical=self._once(
+                self.clinical,
+                Clinical(
+                    tuple((group.code, group.discriminators) for group in service.symptom_groups),
+                    service.dispositions,
+                    service.referral_roles,
+                ),
+            ),
+            commissioning=Commissioning(service.commissioned_by, service.restricted),
+            territory=self._once(self.territories, Territory(service.limited_to, service.promoted_to)),
+            hours=self._once(self._hours, service.hours),
+            open_within=service.only_if_open_within_minutes,
+            reported=reported,
+        )
+
+    def row(self, entry: Entry) -> dict[str, float]:
+        """What the columns hold of an entry."""
+        position: Position = entry.always["position"]
+        x, y, z = on_the_globe(position)
+        youngest, oldest = entry.ages
+        return {
+            "service_type": entry.service_type,
+            "active": entry.active,
+            "latitude": position.latitude,
+            "longitude": position.longitude,
+            "x": x,
+            "y": y,
+            "z": z,
+            "youngest": 0.0 if youngest is None else youngest.in_days,
+            "too_old": inf if oldest is None else oldest.in_days + Age(value=1, unit=oldest.unit).in_days,
+            "limits_age": youngest is not None or oldest is not None,
+            "genders": sum(GENDER_BITS[gender] for gender in set(entry.genders)),
+            "organisation": self.organisations.number_of(entry.always["organisation"]),
+            "clinical": self.clinical.number_of(entry.clinical),
+            "commissioning": self.commissionings.number_of(entry.commissioning),
+            "territory": self.territories.number_of(entry.territory),
+            "timetable": self._timetable(entry.hours),
+            "open_within": -1 if entry.open_within is None else entry.open_within,
+            **capacity_row(entry.reported),
+        }
+
+    def timetable_of(self, entry: Entry) -> Timetable:
+        """The hours of an entry."""
+        return self.timetables[self._hours.number_of(entry.hours)]
+
+    def _timetable(self, hours: OpeningHours) -> int:
+        number = self._hours.number_of(hours)
+        while number >= len(self.timetables):
+            self.timetables.append(Timetable(self._hours.items[len(self.timetables)], self._public_holidays))
+        return number
+
+    @staticmethod
+    def _once(register: "Register[Any]", item: Any) -> Any:
+        return register.items[register.number_of(item)]
 
 
-class Square(NamedTuple):
-    """A search square, in degrees. It does not reach over the 180th meridian, which is far from England."""
-
-    south: float
-    north: float
-    west: float
-    east: float
-
-    @classmethod
-    def around(cls, centre: Position, half_side_km: float) -> "Square":
-        """The square with this centre whose sides are this far from it, in km."""
-        up = degrees(half_side_km / EARTH_KM)
-        across = up / max(cos(radians(centre.latitude)), 1e-9)
-        latitude, longitude = centre.latitude, centre.longitude
-        return cls(latitude - up, latitude + up, longitude - across, longitude + across)
-
-    def holds(self, position: Position) -> bool:
-        """Whether a position is inside, the sides included."""
-        return self.south <= position.latitude <= self.north and self.west <= position.longitude <= self.east
+SAID_ALWAYS = [name for name in Candidate.model_fields if name in Service.model_fields]
 
 
-class Shelf(NamedTuple):
-    """The active services of one type, from south to north."""
-
-    latitudes: list[float]
-    entries: list[Entry]
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The directory at one moment."""
-
-    services: Mapping[str, Entry] = field(default_factory=dict)
-    """By id, delisted ones too."""
-    shelves: Mapping[int, Shelf] = field(default_factory=dict)
-    """By type, active ones only."""
-
-    def nearest(self, service_type: int, position: Position, square: Square) -> list[Found]:
-        """The active services of a type inside the search square, nearest to a position first."""
-        shelf = self.shelves.get(service_type)
-        if shelf is None:
-            return []
-        first = bisect_left(shelf.latitudes, square.south)
-        past = bisect_right(shelf.latitudes, square.north)
-        x, y, z = _on_the_globe(position)
-        west, east = square.west, square.east
-        found = [
-            Found((entry.x - x) ** 2 + (entry.y - y) ** 2 + (entry.z - z) ** 2, entry.service_id, entry)
-            for entry in shelf.entries[first:past]
-            if west <= entry.longitude <= east
-        ]
-        found.sort()
-        return found
-
-    def named(self, service_id: str, position: Position) -> Found | None:
-        """One service by its id, active or not, wherever it is."""
-        entry = self.services.get(service_id)
-        if entry is None:
-            return None
-        x, y, z = _on_the_globe(position)
-        return Found((entry.x - x) ** 2 + (entry.y - y) ** 2 + (entry.z - z) ** 2, service_id, entry)
+def capacity_row(reported: CapacityReportedData | None) -> dict[str, float]:
+    """What the columns hold of a capacity report."""
+    if reported is None:
+        return {"capacity": 0, "resets_at": inf, "reported_at": 0.0}
+    return {
+        "capacity": CAPACITIES.index(reported.capacity),
+        "resets_at": inf if reported.resets_at is None else reported.resets_at.timestamp(),
+        "reported_at": reported.reported_at.timestamp(),
+    }
 
 
-def _on_the_globe(position: Position) -> tuple[float, float, float]:
+def on_the_globe(position: Position) -> tuple[float, float, float]:
+    """Where a position is on a globe of radius 1."""
     latitude, longitude = radians(position.latitude), radians(position.longitude)
     across = cos(latitude)
     return across * cos(longitude), across * sin(longitude), sin(latitude)
 
 
-class Index:
-    """Keeps the newest snapshot while the topics are followed."""
+class Snapshot(NamedTuple):
+    """The directory at one moment."""
 
-    def __init__(self) -> None:
-        self.snapshot = Snapshot()
-        self._listed: dict[str, ServiceListedData] = {}
+    rules: SearchRules
+    registers: Registers
+    slots: Mapping[str, int]
+    """Of each service, by id. Shared with later snapshots: a slot past `entries` is not of this one."""
+    entries: Sequence[Entry]
+    """By slot, delisted ones too."""
+    columns: Columns
+    keys: Floats
+    """Of the active services: type, band and longitude in one ascending number."""
+    ordered: Numbers
+    """Their slots, in the order of the keys."""
+    types: Numbers
+    """The types of active services, ascending."""
+
+    def slot(self, service_id: str) -> int | None:
+        """The slot of a service, delisted or not; None where it is not in the directory."""
+        slot = self.slots.get(service_id)
+        return None if slot is None or slot >= len(self.entries) else slot
+
+    def entry(self, service_id: str) -> Entry | None:
+        """A service, delisted or not; None where it is not in the directory."""
+        slot = self.slot(service_id)
+        return None if slot is None else self.entries[slot]
+
+    @property
+    def active(self) -> int:
+        """How many services are active."""
+        return len(self.ordered)
+
+
+def keys_of(service_type: Numbers | int, latitude: Floats, longitude: Floats) -> Floats:
+    """Where active services stand in the index."""
+    band = np.floor((latitude + 90.0) / BAND_DEGREES)
+    keys: Floats = (service_type * float(BANDS) + band) * BAND_WIDTH + (longitude + 180.0)
+    return keys
+
+
+class Index:
+    """Keeps what the topics say, and makes a snapshot of it when one is asked for."""
+
+    def __init__(self, rules: SearchRules | None = None) -> None:
+        self._rules = rules or SearchRules()
+        self._slots: dict[str, int] = {}
+        self._entries: dict[int, Entry] = {}
+        """Listed since the last snapshot, by slot."""
         self._reported: dict[str, CapacityReportedData] = {}
+        """The last report of each service, listed or not."""
+        self._newly_reported: set[str] = set()
+        self._ids: list[str] = []
+        """Of all services, ascending."""
+        self._active: set[int] = set()
+        self._replaced = 0
+        """Listings that took the place of others, since the registers were new."""
+        self._snapshot = self._empty()
+
+    def _empty(self) -> Snapshot:
+        nothing = np.zeros(0, np.int32)
+        return Snapshot(
+            rules=self._rules,
+            registers=Registers(self._rules),
+            slots=self._slots,
+            entries=[],
+            columns=Columns.empty(),
+            keys=np.zeros(0),
+            ordered=nothing,
+            types=nothing,
+        )
 
     def apply(self, read: Sequence[Event | Tombstone]) -> None:
         """Take in what the topics say. An older version, or one seen before, changes nothing."""
-        changed: set[str] = set()
         for one in read:
             match one:
                 case ServiceListed(data=listed):
-                    service_id = listed.service.service_id
-                    known = self._listed.get(service_id)
-                    if known is None or listed.version > known.version:
-                        self._listed[service_id] = listed
-                        changed.add(service_id)
+                    self._list(listed.version, listed.service)
                 case CapacityReported(data=reported):
                     report = self._reported.get(reported.service_id)
                     if report is None or reported.version > report.version:
                         self._reported[reported.service_id] = reported
-                        changed.add(reported.service_id)
-                case Tombstone(topic=Topic.SERVICES, key=service_id) if service_id in self._listed:
-                    # Its version stays, so that an older record that is told late cannot bring it back.
-                    listed = self._listed[service_id]
-                    delisted = listed.service.model_copy(update={"active": False})
-                    self._listed[service_id] = listed.model_copy(update={"service": delisted})
-                    changed.add(service_id)
+                        self._newly_reported.add(reported.service_id)
+                case Tombstone(topic=Topic.SERVICES, key=service_id):
+                    known = self._known(service_id)
+                    if known is not None:
+                        # Its version stays, so that an older record that is told late cannot bring it back.
+                        self._put(service_id, known._replace(active=False))
                 case Tombstone(topic=Topic.CAPACITY, key=service_id) if service_id in self._reported:
                     del self._reported[service_id]
-                    changed.add(service_id)
-        if changed := changed & self._listed.keys():
-            self.snapshot = self._with(changed)
+                    self._newly_reported.add(service_id)
 
-    def _with(self, changed: set[str]) -> Snapshot:
-        """The next snapshot: only the shelves of changed services are filled anew."""
-        services = dict(self.snapshot.services)
-        types = {services[service_id].service.service_type for service_id in changed & services.keys()}
-        for service_id in changed:
-            services[service_id] = Entry.of(self._listed[service_id].service, self._reported.get(service_id))
-            types.add(services[service_id].service.service_type)
-        shelves = dict(self.snapshot.shelves)
-        for service_type in types:
-            entries = sorted(
-                (e for e in services.values() if e.service.active and e.service.service_type == service_type),
-                key=lambda entry: entry.service.position.latitude,
-            )
-            shelves[service_type] = Shelf([entry.service.position.latitude for entry in entries], entries)
-        return Snapshot(services, {number: shelf for number, shelf in shelves.items() if shelf.entries})
+    def _list(self, version: int, service: Service) -> None:
+        known = self._known(service.service_id)
+        if known is None or version > known.version:
+            reported = self._reported.get(service.service_id)
+            self._put(service.service_id, self._snapshot.registers.entry(version, service, reported))
+
+    def _known(self, service_id: str) -> Entry | None:
+        slot = self._slots.get(service_id)
+        if slot is None:
+            return None
+        return self._entries.get(slot) or self._snapshot.entries[slot]
+
+    def _put(self, service_id: str, entry: Entry) -> None:
+        slot = self._slots.setdefault(service_id, len(self._slots))
+        self._entries[slot] = entry
+        if entry.active:
+            self._active.add(slot)
+        else:
+            self._active.discard(slot)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The directory as the topics have it now."""
+        if self._entries or self._newly_reported:
+            self._snapshot = self._next()
+            self._entries = {}
+            self._newly_reported = set()
+        return self._snapshot
+
+    def _next(self) -> Snapshot:
+        last, size = self._snapshot, len(self._slots)
+        entries = list(last.entries)
+        entries.extend(self._entries[slot] for slot in range(len(entries), size))
+        for slot, entry in self._entries.items():
+            entries[slot] = entry
+        listed = list(self._entries)
+        reported = [self._slots[service_id] for service_id in self._newly_reported if service_id in self._slots]
+        for slot in reported:
+            report = self._reported.get(entries[slot].always["service_id"])
+            entries[slot] = entries[slot]._replace(reported=report)
+        registers = last.registers
+        self._replaced += sum(slot < len(last.entries) for slot in listed)
+        if self._replaced > size + 10_000:  # by now most of what is registered may be of nobody any more
+            registers, listed, self._replaced = Registers(self._rules), list(range(size)), 0
+        columns = last.columns.with_rows(listed, [registers.row(entries[slot]) for slot in listed], size)
+        columns = columns.with_rows(reported, [capacity_row(entries[slot].reported) for slot in reported], size)
+        columns = self._with_places(columns, range(len(last.entries), size))
+        order = self._ordered(columns, listed) if listed else (last.keys, last.ordered, last.types)
+        return Snapshot(self._rules, registers, self._slots, entries, columns, *order)
+
+    def _ordered(self, columns: Columns, changed: Sequence[int]) -> tuple[Floats, Numbers, Numbers]:
+        """Keys, slots in their order, and types, from those of the last snapshot and what has changed."""
+        last = self._snapshot
+        moved = np.zeros(len(columns.active), np.bool_)
+        moved[changed] = True
+        stay = ~moved[last.ordered]
+        keys, ordered = last.keys[stay], last.ordered[stay]
+        come = np.flatnonzero(moved & columns.active)
+        new = keys_of(columns.service_type[come], columns.latitude[come], columns.longitude[come])
+        by_key = np.argsort(new, kind="stable")
+        new, come = new[by_key], come[by_key]
+        at = np.searchsorted(keys, new)
+        keys, ordered = np.insert(keys, at, new), np.insert(ordered, at, come)
+        return keys, ordered, np.unique(columns.service_type[ordered])
+
+    def _with_places(self, columns: Columns, new: range) -> Columns:
+        """The columns with a place for each new id between its neighbours' places."""
+        if not new:
+            return columns
+        ids = list(self._slots)[new.start :]
+        places = columns.place_of_id.copy()
+        if len(ids) < 1000 and self._squeezed_in(ids, places):
+            return columns._replace(place_of_id=places)
+        self._ids = sorted(self._slots)
+        places[[self._slots[service_id] for service_id in self._ids]] = np.arange(len(self._ids))
+        return columns._replace(place_of_id=places)
+
+    def _squeezed_in(self, ids: Sequence[str], places: Floats) -> bool:
+        for service_id in ids:
+            at = bisect_left(self._ids, service_id)
+            before = places[self._slots[self._ids[at - 1]]] if at > 0 else None
+            after = places[self._slots[self._ids[at]]] if at < len(self._ids) else None
+            if before is None or after is None:
+                place = 0.0 if before is after else (after - 1 if before is None else before + 1)
+            else:
+                place = (before + after) / 2
+            if place in (before, after):
+                return False
+            insort(self._ids, service_id)
+            places[self._slots[service_id]] = place
+        return True
 
     def not_ready(self) -> str | None:
         """Why nobody can be found in it, if so."""
-        if self.snapshot.shelves:
+        if self._active:
             return None
         return "the directory is empty: load one with onward directory load FILE"

@@ -1,219 +1,164 @@
-"""Ranking: which services could take a patient, in which order, and why.
+"""Ranking: the order of what a search has found, and which of it are taken.
 
-The search follows the published one of the Directory of Services (nhsd-a2si/docs-dos-api), in part. Active, inside the
-search square and of a type that triage finds fit come first; then age, gender, opening hours and capacity, where a
-service that fails exactly one is a near miss; then distance, and the best two of a type. Local ranks, promotions,
-areas, the patient's own surgery and road distances are not here. Another way to rank replaces this module, and nothing
-else.
+The published order (nhsd-a2si/docs-dos-api, Check Capacity Summary 1.5) is a chain of stable sorts. Read from the last
+to the first it is one comparison: promoted to another area goes below; then the rank of the type; then the patient's
+own surgery, what it commissions and restricts, what it commissions, all others; then the distance. Two comparisons are
+this project's: what is wanted in an order of its own comes before all, and a site may put capacity before distance.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Literal
+from typing import NamedTuple
 
-from contracts.brief import Brief
-from contracts.directory import EMERGENCY_DEPARTMENT, SERVICE_TYPES, Service
-from contracts.placements import Candidate, NearMiss
-from contracts.submissions import AcceptedService, AcceptedType
-from services.pathways.index import Entry, Found, Snapshot, Square
-from services.pathways.opening_hours import LONDON
+import numpy as np
 
-SEARCH_KM = 60.0
-"""Half the side of the search square: the national default of the Directory of Services."""
-
-STAYS_OPEN = timedelta(minutes=30)
-"""A service must not close sooner than this (Directory of Services)."""
+from services.pathways.columns import Numbers
+from services.pathways.criteria import ELSEWHERE
+from services.pathways.filters import METRES, PROPOSAL, Asked, Field, commissioned
+from services.pathways.index import CAPACITIES, Snapshot
+from services.pathways.request import Area, SearchRequest
+from services.pathways.roads import NEAREST_OF_A_TYPE, TOO_FAR_MINUTES, Journeys
+from services.pathways.search_rules import LOWEST_RANK
 
 BEST_OF_A_TYPE = 2
-MOST_CANDIDATES = 50
-MOST_NEAR_MISSES = 5
 
-ORDINALS = ("nearest", "second nearest", "third nearest")
+MOST_CHOICES, MOST_TYPES = 1 << 16, 10_000
 
-Criterion = Literal["active", "distance", "age", "gender", "opening hours", "capacity"]
-
-
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """What a search found."""
-
-    candidates: tuple[Candidate, ...]
-    near_misses: tuple[NearMiss, ...]
-    catch_all: Candidate | None
-    """The nearest emergency department: to be proposed, whether it is a candidate or not."""
+OWN_SURGERY, COMMISSIONED_RESTRICTED, COMMISSIONED, OTHER = range(4)
+"""How a service is tied to the patient's surgery, closest first."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What each service is compared with."""
+class Grades(NamedTuple):
+    """What comes before distance in the order, for each of a field; lower goes first."""
 
-    square: Square
-    search_km: float
-    age_in_days: float | None
-    gender: str
-    now: datetime
+    elsewhere: Numbers
+    """1 where it is promoted to another area than that of the search."""
+    rank: Numbers
+    tie: Numbers
+    capacity: Numbers
 
 
-def candidates(directory: Snapshot, brief: Brief, now: datetime, search_km: float = SEARCH_KM) -> Ranked:
-    """Who could take the patient at `now` (UTC): only what is accepted and what triage finds fit.
+def grades_of(snapshot: Snapshot, requests: Sequence[SearchRequest], asked: Asked, found: Field) -> Grades:
+    """The grades of what was found."""
+    columns, registers, rules = snapshot.columns, snapshot.registers, snapshot.rules
+    search, slot = found.search, found.slot
+    territory = registers.territory_verdicts.verdicts[asked.territory[search], columns.territory[slot]]
+    kinds: dict[Area, int] = {}
+    for request in requests:
+        kinds.setdefault(request.area, len(kinds))
+    strategies = [rules.ranks.of(area)[1] for area in kinds]
+    types = [*snapshot.types.tolist(), None]  # the last for those that only delisted services have
+    ranks = np.array([[strategy.get(one, LOWEST_RANK) for one in types] for strategy in strategies])
+    kind_of = np.array([kinds[request.area] for request in requests])
+    restricted = registers.commissionings.restricted[columns.commissioning[slot]]
+    theirs = commissioned(snapshot, requests, search, slot)
+    tie = np.where(theirs, np.where(restricted, COMMISSIONED_RESTRICTED, COMMISSIONED), OTHER)
+    tie[columns.organisation[slot] == asked.own_surgery[search]] = OWN_SURGERY
+    return Grades(
+        elsewhere=(territory & ELSEWHERE != 0).astype(np.int64),
+        rank=ranks[kind_of[search], np.searchsorted(snapshot.types, columns.service_type[slot])],
+        tie=tie,
+        capacity=_capacity_order(snapshot, asked, search, slot),
+    )
 
-    In the sender's order, or in triage's where any type is accepted; then by distance. A service that the sender names
-    counts where triage finds its type fit, beside the two of a type. Where a clinician decides there is no candidate,
-    only the emergency department to propose.
+
+def _capacity_order(snapshot: Snapshot, asked: Asked, search: Numbers, slot: Numbers) -> Numbers:
+    columns, order = snapshot.columns, snapshot.rules.capacity
+    places = np.array([getattr(order, capacity, 0) for capacity in CAPACITIES])
+    now = asked.second[search]
+    oldest = np.inf if order.stale_after_minutes is None else order.stale_after_minutes * 60.0
+    counts = (columns.resets_at[slot] > now) & (now - columns.reported_at[slot] <= oldest)
+    return np.where(counts, places[columns.capacity[slot]], order.unknown)
+
+
+def shortlists(snapshot: Snapshot, asked: Asked, found: Field) -> Numbers:
+    """Places in a field of what a road service is asked for: of each search the nearest of each type.
+
+    The patient's own surgery counts as the nearest of all, so that it is kept.
     """
-    asked = _Asked(
-        square=Square.around(brief.position, search_km),
-        search_km=search_km,
-        age_in_days=None if brief.age is None else brief.age.in_days,
-        gender=brief.gender,
-        now=now,
-    )
-    fit = () if brief.to_clinician else brief.service_types
-    wishes: Sequence[AcceptedService | AcceptedType]
-    wishes = [AcceptedType(service_type=one) for one in fit] if brief.accept == "any" else brief.accept
-    taken: dict[str, Candidate] = {}
-    missed: dict[str, tuple[Found, Criterion]] = {}
-    searched: dict[int, list[Found]] = {}
-    for choice, wish in enumerate(wishes, 1):
-        if named := isinstance(wish, AcceptedService):
-            one = directory.named(wish.service, brief.position)
-            if one is None or one.entry.service.service_type not in fit:
-                continue
-            considered, service_type = [one], one.entry.service.service_type
-        else:
-            service_type = wish.service_type
-            if service_type not in fit or service_type in searched:
-                continue
-            considered = searched[service_type] = directory.nearest(service_type, brief.position, asked.square)
-        place = f"type {fit.index(service_type) + 1} of {len(fit)} that triage finds fit"
-        if brief.accept != "any":
-            place = f"choice {choice} of {len(wishes)} of the sender, {place}"
-        suitable = chosen = 0
-        for found in considered:
-            failed = _failed(found.entry, asked, was_named=named)
-            if len(failed) == 1:
-                missed[found.service_id] = found, failed[0]
-            if failed:
-                continue
-            suitable += 1
-            if chosen < BEST_OF_A_TYPE and found.service_id not in taken:
-                chosen += 1
-                km = found.distance_km
-                how = "named by the sender" if named else f"{_nth(suitable)} suitable open {_type_name(service_type)}"
-                taken[found.service_id] = _candidate(found, km, now, f"{how}, {km:.1f} km; {place}")
-    departments = searched.get(EMERGENCY_DEPARTMENT)
-    if departments is None:
-        departments = directory.nearest(EMERGENCY_DEPARTMENT, brief.position, asked.square)
-    return Ranked(
-        candidates=tuple(taken.values())[:MOST_CANDIDATES],
-        near_misses=tuple(_near_miss(*one, asked) for one in sorted(missed.values())[:MOST_NEAR_MISSES]),
-        catch_all=_catch_all(departments, asked),
-    )
+    columns = snapshot.columns
+    nearness = np.where(columns.organisation[found.slot] == asked.own_surgery[found.search], -1.0, found.metres)
+    by_type = columns.service_type[found.slot]
+    order = np.lexsort((columns.place_of_id[found.slot], nearness, by_type, found.search))
+    place = _place_in_group(found.search[order].astype(np.int64) * MOST_TYPES + by_type[order])
+    listed: Numbers = np.sort(order[place < NEAREST_OF_A_TYPE])
+    return listed
 
 
-def _failed(entry: Entry, asked: _Asked, *, was_named: bool = False) -> list[Criterion]:
-    """The criteria that a service fails. One that was named may be delisted, or anywhere; of a type, it is not."""
-    failed: list[Criterion] = []
-    if was_named:
-        if not entry.service.active:
-            failed.append("active")
-        if not asked.square.holds(entry.service.position):
-            failed.append("distance")
-    age = asked.age_in_days
-    if entry.limits_age and (age is None or not entry.youngest <= age < entry.too_old):
-        failed.append("age")
-    if entry.genders and asked.gender not in entry.genders:
-        failed.append("gender")
-    spell = entry.timetable.at(asked.now)
-    if not spell.is_open or (spell.ends is not None and spell.ends < asked.now + STAYS_OPEN):
-        failed.append("opening hours")
-    if entry.capacity_at(asked.now) == "red":
-        failed.append("capacity")
-    return failed
+def by_road(found: Field, journeys: Sequence[Journeys | None] | None) -> Field:
+    """A short-listed field with distances by road; where a search has no answer they stay as they are.
 
-
-def _catch_all(departments: Sequence[Found], asked: _Asked) -> Candidate | None:
-    """The nearest emergency department within the search distance, whatever its capacity.
-
-    One that is open and takes such a patient goes before one that does not. If there is none, the nearest is given all
-    the same, and says what speaks against it: a person decides.
+    `journeys` has for each search those to what it short-listed, in the field's order. What cannot be reached, or only
+    in more than four hours, is dropped.
     """
-    nearest: tuple[Found, list[Criterion]] | None = None
-    for found in departments:
-        if found.distance_km > asked.search_km:  # the square has corners
-            break
-        failed = _failed(found.entry, asked)
-        if not failed or failed == ["capacity"]:
-            nearest = found, failed
-            break
-        nearest = nearest or (found, failed)
-    if nearest is None:
-        return None
-    found, failed = nearest
-    against = "".join(f"; {_said(found.entry, criterion, asked)}" for criterion in failed)
-    km = found.distance_km
-    return _candidate(found, km, asked.now, f"nearest emergency department, {km:.1f} km{against}")
+    metres, reached = found.metres.copy(), np.ones(len(found.slot), np.bool_)
+    for search, answer in enumerate(journeys or ()):
+        if answer is None:
+            continue
+        for place, journey in zip(np.flatnonzero(found.search == search), answer, strict=True):
+            if journey is None or journey.minutes > TOO_FAR_MINUTES:
+                reached[place] = False
+            else:
+                metres[place] = round(journey.km * METRES)
+    return found._replace(metres=metres).where(reached)
 
 
-def _candidate(found: Found, km: float, now: datetime, why: str) -> Candidate:
-    entry = found.entry
-    spell = entry.timetable.at(now)
-    capacity = entry.capacity_at(now)
-    return Candidate(
-        **entry.always,
-        distance_km=round(km, 2),
-        open_until=spell.ends if spell.is_open else None,
-        # A candidate is never red; where an emergency department is proposed all the same, its reason says so.
-        capacity="unknown" if capacity == "red" else capacity,
-        why=why,
-    )
+def ordered(snapshot: Snapshot, found: Field, grades: Grades) -> Numbers:
+    """The places in a field, search by search, each in its order."""
+    grade = (((found.choice * 2 + grades.elsewhere) * 16 + grades.rank) * 4 + grades.tie) * 4 + grades.capacity
+    order: Numbers = np.lexsort((snapshot.columns.place_of_id[found.slot], found.metres, grade, found.search))
+    return order
 
 
-def _near_miss(found: Found, criterion: Criterion, asked: _Asked) -> NearMiss:
-    service = found.entry.service
-    return NearMiss(
-        service_id=service.service_id,
-        name=service.name,
-        service_type=service.service_type,
-        distance_km=round(found.distance_km, 2),
-        failed=criterion,
-        why=_said(found.entry, criterion, asked),
-    )
+def taken(snapshot: Snapshot, requests: Sequence[SearchRequest], found: Field) -> Numbers:
+    """Of an ordered field the places of those that are taken: the best two of a type, of some types the best one.
+
+    Where there is an order of what is wanted, a named service is taken beside them, and each service once.
+    """
+    types = snapshot.columns.service_type[found.slot].astype(np.int64)
+    place = _place_in_group((found.search.astype(np.int64) * MOST_CHOICES + found.choice) * MOST_TYPES + types)
+    most = np.where(np.isin(types, snapshot.rules.one_of_a_type), 1, BEST_OF_A_TYPE)
+    named = [sum(isinstance(one, str) for one in request.wanted or ()) for request in requests]
+    if not any(named):
+        return np.flatnonzero(place < most)
+    # A named service may stand before, and the type then gives the next.
+    kept: list[int] = []
+    seen: set[tuple[int, int]] = set()
+    counts: dict[tuple[int, int, int], int] = {}
+    for at in np.flatnonzero(place < most + np.array(named)[found.search]):
+        one = int(found.search[at]), int(found.slot[at])
+        group = int(found.search[at]), int(found.choice[at]), int(types[at])
+        if one not in seen and counts.get(group, 0) < most[at]:
+            seen.add(one)
+            counts[group] = counts.get(group, 0) + 1
+            kept.append(int(at))
+    return np.array(kept, np.int64)
 
 
-def _said(entry: Entry, criterion: Criterion, asked: _Asked) -> str:
-    """In words, how a service fails a criterion."""
-    match criterion:
-        case "active":
-            return "it is no longer listed"
-        case "distance":
-            return f"it is outside the search square, {asked.search_km:g} km to each side"
-        case "age":
-            unknown = ", and the patient's age is not known" if asked.age_in_days is None else ""
-            return f"it takes patients {_ages(entry.service)}{unknown}"
-        case "gender":
-            unknown = ", and the patient's is not known" if asked.gender == "unknown" else ""
-            return f"it takes patients of gender {' or '.join(entry.service.genders)}{unknown}"
-        case "opening hours":
-            spell = entry.timetable.at(asked.now)
-            if not spell.is_open or spell.ends is None:
-                return "it is closed now"
-            return f"it closes at {spell.ends.astimezone(LONDON):%H:%M}, too soon"
-        case "capacity":
-            since = entry.reported and f", since {entry.reported.reported_at.astimezone(LONDON):%H:%M on %d %B}"
-            return f"it reports that it is full (red){since or ''}"
+def _place_in_group(groups: Numbers) -> Numbers:
+    """For each place how many of the same group come before it."""
+    order = np.argsort(groups, kind="stable")
+    alike = groups[order]
+    begins = np.flatnonzero(np.r_[True, alike[1:] != alike[:-1]]) if len(alike) else np.zeros(0, np.int64)
+    lengths = np.diff(np.r_[begins, len(alike)])
+    place = np.zeros(len(groups), np.int64)
+    place[order] = np.arange(len(groups)) - np.repeat(begins, lengths)
+    return place
 
 
-def _ages(service: Service) -> str:
-    youngest, oldest = service.age_from, service.age_until
-    words = [f"from {youngest.value} {youngest.unit}"] if youngest else []
-    return " ".join([*words, f"to {oldest.value} {oldest.unit}"] if oldest else words)
+def nearest_failing_one(snapshot: Snapshot, found: Field) -> Numbers:
+    """Places of those that fail exactly one criterion, search by search, nearest first."""
+    failed = found.failed
+    near = np.flatnonzero((failed != 0) & (failed & (failed - 1) == 0) & (found.choice != PROPOSAL))
+    by = (snapshot.columns.place_of_id[found.slot[near]], found.metres[near], found.search[near])
+    order: Numbers = near[np.lexsort(by)]
+    return order
 
 
-def _type_name(service_type: int) -> str:
-    return SERVICE_TYPES.get(service_type, f"service of type {service_type}")
-
-
-def _nth(number: int) -> str:
-    return ORDINALS[number - 1] if number <= len(ORDINALS) else f"no. {number} nearest"
+def nearness(snapshot: Snapshot, found: Field) -> Numbers:
+    """For each of a field how many of the same search, choice and type are nearer."""
+    columns = snapshot.columns
+    order = np.lexsort((columns.place_of_id[found.slot], found.metres))
+    alike = (found.search.astype(np.int64) * MOST_CHOICES + found.choice) * MOST_TYPES + columns.service_type[found.slot]
+    nearer = np.zeros(len(order), np.int64)
+    nearer[order] = _place_in_group(alike[order])
+    return nearer
