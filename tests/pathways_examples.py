@@ -16,10 +16,18 @@ from contracts.directory import (
 from contracts.people import Age, Desk, PatientIdentity, Position, Referrer
 from contracts.submissions import AcceptedService, AcceptedType
 from contracts.triage import ReferralTriaged, ReferralTriagedData, Scores
+from services.pathways.codes import CodeTable
 from services.pathways.index import Index, Snapshot
+from services.pathways.placing import mapped, request_of
+from services.pathways.search import Ranked, search
+from services.pathways.settings import PathwaysSettings
+from services.pathways.versioned_table import read_table
 
 NOON = datetime(2026, 1, 14, 12, tzinfo=UTC)
 """A Wednesday in winter, when London's clock shows UTC."""
+
+CODES = read_table(PathwaysSettings().codes, CodeTable)
+"""The code table that is shipped."""
 
 HERE = Position(latitude=52.9, longitude=-1.2)
 KM = 1 / 111.195
@@ -121,3 +129,8 @@ def triaged(asked: Brief, referral: UUID | None = None) -> ReferralTriaged:
         subject=str(referral),
         time=NOON,
     )
+
+
+def candidates(directory: Snapshot, asked: Brief, now: datetime, **changes: Any) -> Ranked:
+    """Who could take the patient of a brief, with the shipped codes; the request may be changed."""
+    return search(directory, request_of(mapped(asked, CODES), directory, now, CODES)._replace(**changes))

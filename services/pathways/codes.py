@@ -27,7 +27,7 @@ class SymptomGroupEntry(_Written):
     """A symptom group, and the discriminators that belong to it, each with its name."""
 
     name: Name
-    discriminators: dict[Code, Name] = {}
+    discriminators: dict[Code, Name] = Field(default={})
 
 
 class DispositionEntry(_Written):
@@ -53,8 +53,8 @@ class Mapped(_Written):
         group = table.symptom_groups.get(self.symptom_group)
         if group is None:
             yield "symptom_group", f"the table has no symptom group {self.symptom_group}"
-        for code in self.discriminators if group is not None else ():
-            if code not in group.discriminators:
+        for code in self.discriminators:
+            if group is not None and code not in group.discriminators:
                 yield "discriminators", f"{code} is no discriminator of {self.symptom_group}"
         if self.disposition not in table.dispositions:
             yield "disposition", f"the table has no disposition {self.disposition}"
@@ -66,9 +66,9 @@ class CodeTable(VersionedTable):
     symptom_groups: dict[Code, SymptomGroupEntry]
     dispositions: dict[Code, DispositionEntry]
     presentations: dict[Presentation, Mapped]
-    rules: dict[str, Mapped] = {}
+    rules: dict[str, Mapped] = Field(default={})
     """By a rule of triage that may decide whatever the presentation is: a red flag."""
-    referral_roles: dict[Code, tuple[str, ...]] = {}
+    referral_roles: dict[Code, tuple[str, ...]] = Field(default={})
     """The directory's roles, with the roles of callers that each stands for besides its own name."""
 
     @model_validator(mode="after")
@@ -101,7 +101,9 @@ class CodeTable(VersionedTable):
     def belonging(self, symptom_group: str | None, discriminators: Sequence[str]) -> tuple[str, ...]:
         """Those discriminators that belong to a symptom group, each once; the others are dropped from a request."""
         group = self.symptom_groups.get(symptom_group or "")
-        return tuple(code for code in dict.fromkeys(discriminators) if group is not None and code in group.discriminators)
+        return tuple(
+            code for code in dict.fromkeys(discriminators) if group is not None and code in group.discriminators
+        )
 
     def unknown(self, needs: Needs) -> list[str]:
         """What is asked for and not in the table, each in words."""
@@ -133,6 +135,8 @@ def _named_twice(kind: str, names: dict[str, tuple[str, ...]]) -> list[tuple[tup
     faults: list[tuple[tuple[str, ...], str]] = []
     for code, claimed in names.items():
         for name in claimed:
-            if first.setdefault(name, code) != code:
-                faults.append(((kind, code), f"{name} is claimed by {first[name]} already"))
+            first.setdefault(name, code)
+        faults += [
+            ((kind, code), f"{name} is claimed by {first[name]} already") for name in claimed if first[name] != code
+        ]
     return faults

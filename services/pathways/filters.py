@@ -101,7 +101,8 @@ class Field(NamedTuple):
 
     def where(self, chosen: Truths | Numbers) -> "Field":
         """The pairs at these places."""
-        return Field(*(column[chosen] for column in self))
+        search, choice, slot, failed, metres = self
+        return Field(search[chosen], choice[chosen], slot[chosen], failed[chosen], metres[chosen])
 
 
 def asked_of(snapshot: Snapshot, requests: Sequence[SearchRequest]) -> Asked:
@@ -166,9 +167,7 @@ def _named(snapshot: Snapshot, requests: Sequence[SearchRequest]) -> tuple[Numbe
     return columns[:, 0], columns[:, 1], columns[:, 2]
 
 
-def _of_types(
-    snapshot: Snapshot, requests: Sequence[SearchRequest], asked: Asked
-) -> tuple[Numbers, Numbers, Numbers]:
+def _of_types(snapshot: Snapshot, requests: Sequence[SearchRequest], asked: Asked) -> tuple[Numbers, Numbers, Numbers]:
     """The active services of the types that are wanted, inside each search's square."""
     wished: list[tuple[int, int, int, Square]] = []
     for search, request in enumerate(requests):
@@ -235,9 +234,7 @@ def _first_stage(
     return bits
 
 
-def commissioned(
-    snapshot: Snapshot, requests: Sequence[SearchRequest], search: Numbers, slot: Numbers
-) -> Truths:
+def commissioned(snapshot: Snapshot, requests: Sequence[SearchRequest], search: Numbers, slot: Numbers) -> Truths:
     """Whether each service is commissioned by the patient's own surgery."""
     items = snapshot.registers.commissionings
     height = len(items.items)

@@ -3,31 +3,36 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from contracts.placements import BookingRequested, BookingRequestedData
+from contracts.placements import BookingRequested
 from contracts.triage import ReferralTriaged
+from services.pathways.codes import CodeTable
 from services.pathways.index import Index
-from services.pathways.ranking import candidates
+from services.pathways.placing import asked_for, mapped, request_of
+from services.pathways.roads import Roads
+from services.pathways.search import Search
 
 SOURCE = "onward/pathways"
 
 
 async def rank(
-    events: Sequence[ReferralTriaged], *, index: Index, clock: Callable[[], datetime], search_km: float
+    events: Sequence[ReferralTriaged],
+    *,
+    index: Index,
+    clock: Callable[[], datetime],
+    codes: CodeTable,
+    roads: Roads | None = None,
 ) -> list[BookingRequested]:
     """Ask for a placement for each referral, with who could take the patient now; nobody is an ordinary answer.
 
     It remembers nothing: a repeated event is answered anew, under the same id.
     """
+    if not events:
+        return []
     now, directory = clock(), index.snapshot
-    told = []
-    for event in events:
-        brief = event.data.brief
-        ranked = candidates(directory, brief, now, search_km)
-        data = BookingRequestedData(
-            brief=brief,
-            candidates=ranked.candidates,
-            near_misses=ranked.near_misses,
-            catch_all=ranked.catch_all,
-        )
-        told.append(BookingRequested.effect_of(event, data, source=SOURCE, time=now))
-    return told
+    briefs = [mapped(event.data.brief, codes) for event in events]
+    found = Search(directory, [request_of(brief, directory, now, codes) for brief in briefs])
+    journeys = None if roads is None else await roads.journeys(found.trips)
+    return [
+        BookingRequested.effect_of(event, asked_for(brief, ranked), source=SOURCE, time=now)
+        for event, brief, ranked in zip(events, briefs, found.ranked(journeys), strict=True)
+    ]

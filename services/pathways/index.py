@@ -24,7 +24,7 @@ from contracts.people import Age, Gender, Position
 from contracts.placements import Candidate
 from contracts.topics import Topic
 from services.chassis.reader import Tombstone
-from services.pathways.capacity import Status, status
+from services.pathways.capacity import CapacityOrder, Status, status
 from services.pathways.columns import Columns, Floats, Numbers, Register, Verdicts
 from services.pathways.criteria import (
     Clinical,
@@ -185,6 +185,8 @@ class Snapshot(NamedTuple):
     """The directory at one moment."""
 
     rules: SearchRules
+    capacity_order: CapacityOrder | None
+    """How capacity counts in the order, where it does."""
     registers: Registers
     slots: Mapping[str, int]
     """Of each service, by id. Shared with later snapshots: a slot past `entries` is not of this one."""
@@ -224,7 +226,7 @@ def keys_of(service_type: Numbers | int, latitude: Floats, longitude: Floats) ->
 class Index:
     """Keeps what the topics say, and makes a snapshot of it when one is asked for."""
 
-    def __init__(self, rules: SearchRules | None = None) -> None:
+    def __init__(self, rules: SearchRules | None = None, capacity_order: CapacityOrder | None = None) -> None:
         self._rules = rules or SearchRules()
         self._slots: dict[str, int] = {}
         self._entries: dict[int, Entry] = {}
@@ -237,12 +239,10 @@ class Index:
         self._active: set[int] = set()
         self._replaced = 0
         """Listings that took the place of others, since the registers were new."""
-        self._snapshot = self._empty()
-
-    def _empty(self) -> Snapshot:
         nothing = np.zeros(0, np.int32)
-        return Snapshot(
+        self._snapshot = Snapshot(
             rules=self._rules,
+            capacity_order=capacity_order if capacity_order is not None and capacity_order.counts else None,
             registers=Registers(self._rules),
             slots=self._slots,
             entries=[],
@@ -320,7 +320,10 @@ class Index:
         columns = columns.with_rows(reported, [capacity_row(entries[slot].reported) for slot in reported], size)
         columns = self._with_places(columns, range(len(last.entries), size))
         order = self._ordered(columns, listed) if listed else (last.keys, last.ordered, last.types)
-        return Snapshot(self._rules, registers, self._slots, entries, columns, *order)
+        keys, ordered, types = order
+        return last._replace(
+            registers=registers, entries=entries, columns=columns, keys=keys, ordered=ordered, types=types
+        )
 
     def _ordered(self, columns: Columns, changed: Sequence[int]) -> tuple[Floats, Numbers, Numbers]:
         """Keys, slots in their order, and types, from those of the last snapshot and what has changed."""
@@ -352,12 +355,9 @@ class Index:
     def _squeezed_in(self, ids: Sequence[str], places: Floats) -> bool:
         for service_id in ids:
             at = bisect_left(self._ids, service_id)
-            before = places[self._slots[self._ids[at - 1]]] if at > 0 else None
-            after = places[self._slots[self._ids[at]]] if at < len(self._ids) else None
-            if before is None or after is None:
-                place = 0.0 if before is after else (after - 1 if before is None else before + 1)
-            else:
-                place = (before + after) / 2
+            before = places[self._slots[self._ids[at - 1]]] if at > 0 else -inf
+            after = places[self._slots[self._ids[at]]] if at < len(self._ids) else inf
+            place = (max(before, -1e9) + min(after, 1e9)) / 2
             if place in (before, after):
                 return False
             insort(self._ids, service_id)

@@ -81,9 +81,7 @@ class _Board:
         self._opens: Numbers = np.zeros((0, 8), np.int32)
         self._closes: Numbers = np.zeros((0, 8), np.int32)
 
-    def next_of(
-        self, numbers: Numbers, minutes: Numbers, timetables: Sequence[Timetable]
-    ) -> tuple[Numbers, Numbers]:
+    def next_of(self, numbers: Numbers, minutes: Numbers, timetables: Sequence[Timetable]) -> tuple[Numbers, Numbers]:
         """From when, and until when, each is open that closes next after its minute."""
         if len(self._made) < len(timetables):
             self._reshape(len(timetables), self._opens.shape[1])

@@ -13,7 +13,7 @@ from contracts.placements import BookingRequestedData
 from contracts.submissions import AcceptedService, AcceptedType
 from services.pathways.codes import CodeTable
 from services.pathways.index import Snapshot
-from services.pathways.request import AgeSpan, SearchRequest
+from services.pathways.request import AgeSpan, Needs, SearchRequest
 from services.pathways.search import Ranked
 
 UNMAPPED = "presentation-unmapped"
@@ -32,6 +32,12 @@ def mapped(brief: Brief, codes: CodeTable) -> Brief:
     return brief.model_copy(update={"to_clinician": True, "reasons": (*brief.reasons, unmapped)})
 
 
+def _needs(brief: Brief, codes: CodeTable) -> Needs | None:
+    # The first reason is the rule that decided: a red flag may decide whatever the presentation is.
+    decided_by = brief.reasons[0].rule if brief.reasons else None
+    return codes.needs(brief.presentation, decided_by=decided_by, disposition=brief.disposition.code)
+
+
 def request_of(brief: Brief, directory: Snapshot, now: datetime, codes: CodeTable) -> SearchRequest:
     """The search for a brief, at `now` (UTC). Where a clinician decides nothing is wanted."""
     fit = () if brief.to_clinician else brief.service_types
@@ -40,6 +46,8 @@ def request_of(brief: Brief, directory: Snapshot, now: datetime, codes: CodeTabl
     wanted: list[int | str] = []
     said_of: list[str] = []
     for choice, one in enumerate(accepted, 1):
+        asked: int | str
+        service_type: int | None
         if isinstance(one, AcceptedService):
             entry = directory.entry(one.service)
             service_type, asked = None if entry is None else entry.service_type, one.service

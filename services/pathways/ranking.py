@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.pathways.columns import Numbers
+from services.pathways.columns import Floats, Numbers
 from services.pathways.criteria import ELSEWHERE
 from services.pathways.filters import METRES, PROPOSAL, Asked, Field, commissioned
 from services.pathways.index import CAPACITIES, Snapshot
@@ -34,7 +34,8 @@ class Grades(NamedTuple):
     """1 where it is promoted to another area than that of the search."""
     rank: Numbers
     tie: Numbers
-    capacity: Numbers
+    adds: Floats
+    """Metres by which its capacity puts it further back."""
 
 
 def grades_of(snapshot: Snapshot, requests: Sequence[SearchRequest], asked: Asked, found: Field) -> Grades:
@@ -57,17 +58,28 @@ def grades_of(snapshot: Snapshot, requests: Sequence[SearchRequest], asked: Aske
         elsewhere=(territory & ELSEWHERE != 0).astype(np.int64),
         rank=ranks[kind_of[search], np.searchsorted(snapshot.types, columns.service_type[slot])],
         tie=tie,
-        capacity=_capacity_order(snapshot, asked, search, slot),
+        adds=_capacity_adds(snapshot, asked, search, slot),
     )
 
 
-def _capacity_order(snapshot: Snapshot, asked: Asked, search: Numbers, slot: Numbers) -> Numbers:
-    columns, order = snapshot.columns, snapshot.rules.capacity
-    places = np.array([getattr(order, capacity, 0) for capacity in CAPACITIES])
-    now = asked.second[search]
-    oldest = np.inf if order.stale_after_minutes is None else order.stale_after_minutes * 60.0
-    counts = (columns.resets_at[slot] > now) & (now - columns.reported_at[slot] <= oldest)
-    return np.where(counts, places[columns.capacity[slot]], order.unknown)
+def _capacity_adds(snapshot: Snapshot, asked: Asked, search: Numbers, slot: Numbers) -> Floats:
+    """By how much capacity and its age put a service further back, in metres (`capacity.CapacityOrder`)."""
+    adds = np.zeros(len(slot))
+    order, columns = snapshot.capacity_order, snapshot.columns
+    if order is None:
+        return adds
+    now, resets_at, reported_at = asked.second[search], columns.resets_at[slot], columns.reported_at[slot]
+    never, run_out = columns.capacity[slot] == CAPACITIES.index("unknown"), resets_at <= now
+    status = np.where(run_out, CAPACITIES.index("unknown"), columns.capacity[slot])
+    minutes = np.maximum(0.0, now - np.where(run_out, resets_at, reported_at)) / 60
+    for number, name in enumerate(CAPACITIES):
+        rows = sorted((row for row in order.rows if row.status == name), key=lambda row: row.from_minutes)
+        if rows:
+            here = status == number
+            reached = np.searchsorted([row.from_minutes for row in rows], minutes[here], side="right") - 1
+            adds[here] = np.array([row.adds_km for row in rows])[reached]
+    adds[never] = order.never_reported_adds_km
+    return adds * METRES
 
 
 def shortlists(snapshot: Snapshot, asked: Asked, found: Field) -> Numbers:
@@ -104,8 +116,9 @@ def by_road(found: Field, journeys: Sequence[Journeys | None] | None) -> Field:
 
 def ordered(snapshot: Snapshot, found: Field, grades: Grades) -> Numbers:
     """The places in a field, search by search, each in its order."""
-    grade = (((found.choice * 2 + grades.elsewhere) * 16 + grades.rank) * 4 + grades.tie) * 4 + grades.capacity
-    order: Numbers = np.lexsort((snapshot.columns.place_of_id[found.slot], found.metres, grade, found.search))
+    grade = ((found.choice * 2 + grades.elsewhere) * 16 + grades.rank) * 4 + grades.tie
+    by = (snapshot.columns.place_of_id[found.slot], found.metres + grades.adds, grade, found.search)
+    order: Numbers = np.lexsort(by)
     return order
 
 
@@ -158,7 +171,9 @@ def nearness(snapshot: Snapshot, found: Field) -> Numbers:
     """For each of a field how many of the same search, choice and type are nearer."""
     columns = snapshot.columns
     order = np.lexsort((columns.place_of_id[found.slot], found.metres))
-    alike = (found.search.astype(np.int64) * MOST_CHOICES + found.choice) * MOST_TYPES + columns.service_type[found.slot]
+    alike = (found.search.astype(np.int64) * MOST_CHOICES + found.choice) * MOST_TYPES + columns.service_type[
+        found.slot
+    ]
     nearer = np.zeros(len(order), np.int64)
     nearer[order] = _place_in_group(alike[order])
     return nearer

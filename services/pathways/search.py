@@ -115,9 +115,7 @@ class Search:
         destinations: list[list[Position]] = [[] for _ in self._requests]
         for one, slot in zip(self._shortlisted.search, self._shortlisted.slot, strict=True):
             destinations[one].append(self._snapshot.entries[slot].always["position"])
-        return [
-            Trip(request.position, tuple(to)) for request, to in zip(self._requests, destinations, strict=True)
-        ]
+        return [Trip(request.position, tuple(to)) for request, to in zip(self._requests, destinations, strict=True)]
 
     def ranked(self, journeys: Sequence[Journeys | None] | None = None) -> list[Ranked]:
         """What was found, in order. `journeys` are a road service's, one answer for each of `trips`."""
@@ -149,7 +147,7 @@ class Search:
 
     def explained(self) -> Explained:
         """Of the one service that the one search named: what excludes it, or that it would be a candidate."""
-        [at] = np.flatnonzero(self._field.choice != PROPOSAL)
+        [at] = np.flatnonzero(self._field.choice != PROPOSAL).tolist()
         entry, request = self._of(self._field, at)
         criteria = failed(int(self._field.failed[at]))
         excluded = tuple(Exclusion(one, _said(self._snapshot, entry, one, request, self.km)) for one in criteria)
@@ -242,7 +240,9 @@ class Search:
         """For each search, places of the emergency departments within the national distance, nearest first."""
         departments: list[list[int]] = [[] for _ in self._requests]
         field = self._field
-        near = np.flatnonzero((field.choice == PROPOSAL) & (field.metres <= NATIONAL_KM * METRES))  # a square has corners
+        near = np.flatnonzero(
+            (field.choice == PROPOSAL) & (field.metres <= NATIONAL_KM * METRES)
+        )  # a square has corners
         by = (self._snapshot.columns.place_of_id[field.slot[near]], field.metres[near])
         for at in near[np.lexsort(by)].tolist():
             departments[field.search[at]].append(at)

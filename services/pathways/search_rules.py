@@ -30,13 +30,16 @@ class _Written(BaseModel):
 class Strategies(_Written):
     """Ranks of service types: of the local authority of the search, else of its commissioner, else national."""
 
-    national: Ranks = {}
-    local_authorities: dict[AreaCode, Ranks] = {}
-    commissioners: dict[AreaCode, Ranks] = {}
+    national: Ranks = Field(default={})
+    local_authorities: dict[AreaCode, Ranks] = Field(default={})
+    commissioners: dict[AreaCode, Ranks] = Field(default={})
 
     def of(self, area: Area) -> tuple[str, Ranks]:
         """The ranks that count for an area, and whose they are."""
-        for code, strategies in ((area.local_authority, self.local_authorities), (area.commissioner, self.commissioners)):
+        for code, strategies in (
+            (area.local_authority, self.local_authorities),
+            (area.commissioner, self.commissioners),
+        ):
             if code in strategies:
                 return code, strategies[code]
         return "national", self.national
@@ -55,13 +58,11 @@ class SearchRules(VersionedTable):
     name: str = "published"
     version: str = "1.5"
     national_km: Kilometres = NATIONAL_KM
-    distances: dict[str, Kilometres] = {}
+    distances: dict[str, Kilometres] = Field(default={})
     """By postcode (EX1 1AA), sector (EX1 1) or district (EX1)."""
     ranks: Strategies = Strategies()
     one_of_a_type: tuple[ServiceType, ...] = (138, 100, 133, 130, 137, 139)
     """Types of which the best one is taken; of all others the best two (Directory of Services)."""
-    capacity: CapacityOrder = CAPACITY_AS_PUBLISHED
-    """Not of the file: a site's table of its own says how capacity counts."""
     public_holidays: frozenset[date] = frozenset()
 
     def distance_of(self, request: SearchRequest) -> Distance:

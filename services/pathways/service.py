@@ -14,14 +14,18 @@ from services.chassis.outbox import Outbox
 from services.chassis.service import Service
 from services.chassis.settings import Settings
 from services.pathways import capacity_http
+from services.pathways.capacity import CapacityOrder
 from services.pathways.capacity_store import CapacityReports
+from services.pathways.codes import CodeTable
 from services.pathways.handlers import rank
 from services.pathways.http import routes
 from services.pathways.index import Index
 from services.pathways.places_http import routes as places_routes
 from services.pathways.postcodes import Postcodes
+from services.pathways.search_rules import SearchRules
 from services.pathways.settings import PathwaysSettings
 from services.pathways.store import Listings
+from services.pathways.versioned_table import read_table
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -32,14 +36,18 @@ def utc_now() -> datetime:
 
 
 def build(settings: Settings, environ: Mapping[str, str]) -> Service:
-    """Pathways: ranks who could take each referral, from the directory in memory; keeps and tells the directory."""
+    """Pathways: ranks who could take each referral, from the directory in memory; keeps and tells the directory.
+
+    Raises TableFaulty or CapacityOrderFaulty when a table of its settings does not hold.
+    """
     own = PathwaysSettings.read(environ)
     database = Database(settings, "pathways", MIGRATIONS, OUTBOX, AUDIT)
     service = Service("pathways", settings, database=database)
-    index = Index()
+    codes = read_table(own.codes, CodeTable)
+    index = Index(read_table(own.search_rules, SearchRules), CapacityOrder.read(own.capacity_order))
     service.follows([Topic.SERVICES, Topic.CAPACITY], index.apply, since="beginning")
     service.ready_when(index.not_ready)
-    service.reads(Topic.TRIAGE, partial(rank, index=index, clock=utc_now, search_km=own.search_km), ReferralTriaged)
+    service.reads(Topic.TRIAGE, partial(rank, index=index, clock=utc_now, codes=codes), ReferralTriaged)
     outbox = Outbox(database, service.publisher)
     service.runs("outbox", outbox.drain)
     service.measures([OUTBOX_WAITING, OUTBOX_OLDEST], outbox.count)

@@ -5,21 +5,24 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
-from services.pathways.ranking import SEARCH_KM
+SHIPPED = Path(str(files("services.pathways") / "tables"))
+"""The tables that come with Onward: defaults for a site to check and change."""
 
 CAPACITY_ORDER = Path(str(files("services.pathways") / "capacity.toml"))
 """The table that comes with Onward: capacity counts as in the published search."""
 
 
 class PathwaysSettings(BaseModel):
-    """How far pathways searches, and how capacity counts in the order."""
+    """Which tables of the site say how it searches."""
 
     model_config = ConfigDict(frozen=True)
 
-    search_km: float = Field(default=SEARCH_KM, ge=1, le=99)
-    """Half the side of the search square, in km."""
+    codes: Path = SHIPPED / "codes.toml"
+    """Which codes stand for each presentation."""
+    search_rules: Path = SHIPPED / "search-rules.toml"
+    """Search distances, ranks of service types, public holidays."""
     capacity_order: Path = CAPACITY_ORDER
     """The table of how capacity and its age count in the order."""
 

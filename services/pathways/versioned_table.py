@@ -45,4 +45,6 @@ def read_table(path: Path, kind: type[Table]) -> Table:
     try:
         return kind.model_validate(written)
     except ValidationError as error:
-        raise TableFaulty(path, [f"{one.pointer[1:] or 'the table'}: {one.message}" for one in faults_of(error)]) from None
+        raise TableFaulty(
+            path, [f"{one.pointer[1:] or 'the table'}: {one.message}" for one in faults_of(error)]
+        ) from None

@@ -1,5 +1,7 @@
 """The index: the highest version counts, delisting and tombstones, and snapshots that stay as they were."""
 
+from math import cos, degrees, radians
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,16 +9,21 @@ from hypothesis import strategies as st
 from contracts.people import Position
 from contracts.topics import Topic
 from services.chassis.reader import Tombstone
-from services.pathways.index import Index, Square
+from services.pathways.index import Index, Snapshot
+from services.pathways.request import SearchRequest
+from services.pathways.search import search
 from tests.pathways_examples import ED, HERE, NOON, STROKE, index_of, listed, reported, service
-
-SQUARE = Square.around(HERE, 60)
 
 
 def found(index: Index, service_type: int = STROKE) -> list[tuple[str, str]]:
     """Ids and names of what a search finds, nearest first."""
-    entries = [one.entry for one in index.snapshot.nearest(service_type, HERE, SQUARE)]
-    return [(entry.service.service_id, entry.service.name) for entry in entries]
+    return found_in(index.snapshot, service_type)
+
+
+def found_in(snapshot: Snapshot, service_type: int = STROKE) -> list[tuple[str, str]]:
+    """The same, of a snapshot."""
+    ranked = search(snapshot, SearchRequest(position=HERE, at=NOON, wanted=(service_type,)))
+    return [(one.service_id, one.name) for one in ranked.candidates]
 
 
 def test_the_highest_version_counts() -> None:
@@ -57,6 +64,13 @@ def test_a_tombstone_delists() -> None:
     assert [("S2", "two")] == found(index)
 
 
+def capacity(index: Index) -> str:
+    """How full S1 said that it is."""
+    entry = index.snapshot.entry("S1")
+    assert entry is not None
+    return entry.capacity_at(NOON)
+
+
 @pytest.mark.parametrize("first", ["service", "report"])
 def test_capacity_finds_its_service(first: str) -> None:
     """A report counts whether it is read before its service or after it."""
@@ -64,20 +78,20 @@ def test_capacity_finds_its_service(first: str) -> None:
     index = Index()
     for event in events if first == "service" else reversed(events):
         index.apply([event])
-    assert "amber" == index.snapshot.services["S1"].capacity_at(NOON)
+    assert "amber" == capacity(index)
 
 
 def test_the_highest_version_of_capacity_counts() -> None:
     """An older report that comes late changes nothing."""
     index = index_of(service("S1"), reported("S1", "red", version=2), reported("S1", "green", version=1))
-    assert "red" == index.snapshot.services["S1"].capacity_at(NOON)
+    assert "red" == capacity(index)
 
 
 def test_a_tombstone_withdraws_a_report() -> None:
     """Without a report nothing is known."""
     index = index_of(service("S1"), reported("S1", "red"))
     index.apply([Tombstone(Topic.CAPACITY, "S1")])
-    assert "unknown" == index.snapshot.services["S1"].capacity_at(NOON)
+    assert "unknown" == capacity(index)
 
 
 def test_a_snapshot_stays_as_it_was() -> None:
@@ -85,25 +99,29 @@ def test_a_snapshot_stays_as_it_was() -> None:
     index = index_of(service("S1"))
     before = index.snapshot
     index.apply([listed(service("S1", active=False), 2), listed(service("S2"))])
-    assert ["S1"] == [one.service_id for one in before.nearest(STROKE, HERE, SQUARE)]
-    assert [True] == [entry.service.active for entry in before.services.values()]
+    assert [("S1", "Service S1")] == found_in(before)
+    assert before.entry("S2") is None
 
 
 def test_the_sides_of_the_square_are_inside() -> None:
-    """A service on a corner is found, and one a hair beyond a side is not."""
+    """A service a hair inside a side is found, and one a hair beyond is not."""
+    up = degrees(60 / 6371.0088)
+    across = up / cos(radians(HERE.latitude))
     entries = {
-        "NORTH-EAST": (53.5, -0.5),
-        "SOUTH-WEST": (52.5, -1.5),
-        "TOO-NORTH": (53.500001, -1.0),
-        "TOO-SOUTH": (52.499999, -1.0),
-        "TOO-EAST": (53.0, -0.499999),
-        "TOO-WEST": (53.0, -1.500001),
+        "NORTH-EAST": (1 - 1e-9, 1 - 1e-9),
+        "SOUTH-WEST": (-1 + 1e-9, -1 + 1e-9),
+        "TOO-NORTH": (1 + 1e-9, 0.0),
+        "TOO-SOUTH": (-1 - 1e-9, 0.0),
+        "TOO-EAST": (0.0, 1 + 1e-9),
+        "TOO-WEST": (0.0, -1 - 1e-9),
     }
     index = index_of(
-        *(service(name, position=Position(latitude=lat, longitude=lon)) for name, (lat, lon) in entries.items())
+        *(
+            service(name, position=Position(latitude=HERE.latitude + up * lat, longitude=HERE.longitude + across * lon))
+            for name, (lat, lon) in entries.items()
+        )
     )
-    found = index.snapshot.nearest(STROKE, HERE, Square(south=52.5, north=53.5, west=-1.5, east=-0.5))
-    assert {"NORTH-EAST", "SOUTH-WEST"} == {one.service_id for one in found}
+    assert {"NORTH-EAST", "SOUTH-WEST"} == {service_id for service_id, _ in found(index)}
 
 
 def test_not_ready_while_empty() -> None:

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from contracts.directory import DAYS, SERVICE_TYPES
 from contracts.people import Age, Position
 from services.pathways.directory_file import read_file
-from services.pathways.ranking import candidates
-from tests.pathways_examples import brief, directory_of
+from tests.pathways_examples import brief, candidates, directory_of
 
 DIRECTORY = read_file(Path(__file__).parents[2] / "deploy" / "directory" / "elvershire.toml")
 SNAPSHOT = directory_of(*DIRECTORY.services)
