@@ -14,6 +14,7 @@ class Topic(StrEnum):
     SERVICES = "services"
     DESKS = "desks"
     CAPACITY = "capacity"
+    DIARIES = "diaries"
 
 
 PARTITIONS = 12

@@ -8,17 +8,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 
 from contracts.bookings import BookingConfirmed, BookingExhausted
 from contracts.directory import Service
 from contracts.placements import BookingRequested
+from services.booking.free_slots import FreeSlots
 from services.booking.service import MIGRATIONS
 from services.booking.store import Diaries
-from services.chassis.database import Database
+from services.chassis.database import OUTBOX, Database
+from services.chassis.outbox import Outbox
 from services.chassis.settings import Settings
 from tests.booking_requests import NOON, listed
+from tests.recording import RecordingPublisher
 
 PATIENCE = 30.0
 """Seconds that a fact may take to come about."""
@@ -42,6 +46,9 @@ class Booking:
 
     database: Database
     diaries: Diaries
+    free_slots: FreeSlots
+    outbox: Outbox
+    publisher: RecordingPublisher
 
     async def lists(self, *entries: Service, version: int = 1) -> None:
         """Read these services' listings, in one batch."""
@@ -73,11 +80,15 @@ async def booking(
 ) -> AsyncIterator[Booking]:
     """A process of booking, running: its tables made if they are missing."""
     settings = Settings(kafka_bootstrap_servers="127.0.0.1:1", database_url=url, keys_file=Path("none"))
-    database = Database(settings, "booking", MIGRATIONS)
+    database = Database(settings, "booking", MIGRATIONS, OUTBOX)
     database.migrate()
     await database.start()
+    publisher = RecordingPublisher()
+    outbox = Outbox(database, publisher)  # type: ignore[arg-type]
+    diaries = Diaries(database, clock=clock, lead=lead, horizon=horizon)
+    free_slots = FreeSlots(database, outbox, diaries.changed, clock=clock, new_id=uuid4, lead=lead)
     try:
-        yield Booking(database, Diaries(database, clock=clock, lead=lead, horizon=horizon))
+        yield Booking(database, diaries, free_slots, outbox, publisher)
     finally:
         await database.stop()
 

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4, uuid5
 
 from contracts.brief import Brief, Disposition, Reason
+from contracts.diaries import DiaryReported, DiaryReportedData, FreeSlot
 from contracts.directory import (
     CapacityReported,
     CapacityReportedData,
@@ -75,6 +76,19 @@ def reported(
         resets_at=resets_at,
     )
     return CapacityReported.first(data, id=uuid4(), source="onward/pathways", subject=service_id, time=NOON)
+
+
+def diary(service_id: str, *begins: datetime, version: int = 1, free: int = 0) -> DiaryReported:
+    """The event by which booking says when a service's next free slots begin."""
+    data = DiaryReportedData(
+        version=version,
+        service_id=service_id,
+        as_of=NOON - timedelta(minutes=1),
+        next_free=tuple(FreeSlot(begins=one, minutes=30, free=1) for one in begins),
+        free=free,
+        until=NOON + timedelta(hours=24),
+    )
+    return DiaryReported.first(data, id=uuid4(), source="onward/booking", subject=service_id, time=NOON)
 
 
 def index_of(*entries: Service | CapacityReported) -> Index:

@@ -4,33 +4,45 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 from contracts.directory import ServiceListed
 from contracts.placements import BookingRequested
 from contracts.topics import Topic
+from services.booking.free_slots import FreeSlots, tell_of
 from services.booking.handlers import keep_diaries, place
 from services.booking.horizon import roll
+from services.booking.http import routes
 from services.booking.settings import BookingSettings
 from services.booking.store import Diaries
-from services.chassis.database import Database
+from services.chassis.database import OUTBOX, Database
+from services.chassis.metrics import OUTBOX_OLDEST, OUTBOX_WAITING
+from services.chassis.outbox import Outbox
 from services.chassis.service import Service
 from services.chassis.settings import Settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
+def utc_now() -> datetime:
+    """The time now, in UTC."""
+    return datetime.now(UTC)
+
+
 def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     """Booking, ready to start."""
     own = BookingSettings.read(environ)
-    database = Database(settings, "booking", MIGRATIONS)
-    diaries = Diaries(
-        database,
-        clock=lambda: datetime.now(UTC),
-        lead=timedelta(minutes=own.slot_lead_minutes),
-        horizon=timedelta(days=own.horizon_days),
-    )
+    lead, horizon = timedelta(minutes=own.slot_lead_minutes), timedelta(days=own.horizon_days)
+    database = Database(settings, "booking", MIGRATIONS, OUTBOX)
+    diaries = Diaries(database, clock=utc_now, lead=lead, horizon=horizon)
     service = Service("booking", settings, database=database)
     service.reads(Topic.SERVICES, partial(keep_diaries, diaries=diaries), ServiceListed, at_leisure=True)
     service.reads(Topic.PLACEMENTS, partial(place, diaries=diaries), BookingRequested)
     service.runs("horizon", partial(roll, diaries))
+    outbox = Outbox(database, service.publisher)
+    service.runs("outbox", outbox.drain)
+    service.measures([OUTBOX_WAITING, OUTBOX_OLDEST], outbox.count)
+    free_slots = FreeSlots(database, outbox, diaries.changed, clock=utc_now, new_id=uuid4, lead=lead)
+    service.runs("free slots", partial(tell_of, free_slots))
+    service.serves(routes(free_slots, clock=utc_now, horizon=horizon))
     return service

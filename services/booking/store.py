@@ -133,6 +133,8 @@ class Diaries:
         self._lead = lead
         self._horizon = horizon
         self._references = _References()
+        self.changed: set[str] = set()
+        """Services whose free slots may be others than they were, for whoever tells of them to take out."""
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Connection]:
@@ -181,6 +183,11 @@ class Diaries:
                 raise SettledMeanwhile
             if not stored["all_held"]:
                 raise Transient("a slot went away although its diary was locked")
+        self.changed.update(
+            decision.service.service_id
+            for decision in decisions
+            if isinstance(decision, Given) and decision.starts_at is not None
+        )
         return told
 
     async def _lock(
@@ -234,18 +241,21 @@ class Diaries:
                 [_SESSIONS.dump_json(service.sessions).decode() for _, service in rows],
             )
             await self._extend(connection, service_ids)
+        self.changed.update(service_ids)
 
     async def extend(self) -> int:
         """Give diaries slots up to the horizon. Returns how many diaries were due; call again until none is."""
         async with self._transaction() as connection:
-            return await self._extend(connection, None)
+            extended = await self._extend(connection, None)
+        self.changed.update(extended)
+        return len(extended)
 
-    async def _extend(self, connection: Connection, service_ids: list[str] | None) -> int:
+    async def _extend(self, connection: Connection, service_ids: list[str] | None) -> list[str]:
         now = self._clock()
         end = now + self._horizon
         due = await connection.fetch(DUE, end, DIARIES_AT_ONCE, service_ids)
         if not due:
-            return 0
+            return []
         end += ONE_MORE_DAY
         changed = [row["service_id"] for row in due if row["slots_until"] is None]
         if changed:
@@ -261,5 +271,6 @@ class Diaries:
             [slot.minutes for _, slot in slots],
             [slot.capacity for _, slot in slots],
         )
-        await connection.execute(REACHED, [row["service_id"] for row in due], end)
-        return len(due)
+        extended = [row["service_id"] for row in due]
+        await connection.execute(REACHED, extended, end)
+        return extended

@@ -42,7 +42,7 @@ class Worker:
 
 
 WORKERS = (
-    Worker("edge", ("gateway", "pathways"), answering=("triage", "notification", "referrals")),
+    Worker("edge", ("gateway", "pathways"), answering=("triage", "booking", "notification", "referrals")),
     Worker("decide", ("triage", "booking")),
     Worker("record", ("notification", "referrals")),
 )

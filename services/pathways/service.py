@@ -17,6 +17,7 @@ from services.pathways import capacity_http
 from services.pathways.capacity import CapacityOrder
 from services.pathways.capacity_store import CapacityReports
 from services.pathways.codes import CodeTable
+from services.pathways.free_slots import FreeSlots
 from services.pathways.handlers import rank
 from services.pathways.http import routes
 from services.pathways.index import Index
@@ -46,6 +47,8 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     codes = read_table(own.codes, CodeTable)
     index = Index(read_table(own.search_rules, SearchRules), CapacityOrder.read(own.capacity_order))
     service.follows([Topic.SERVICES, Topic.CAPACITY], index.apply, since="beginning")
+    free_slots = FreeSlots()
+    service.follows([Topic.DIARIES], free_slots.learn, since="beginning")
     service.ready_when(index.not_ready)
     service.reads(Topic.TRIAGE, partial(rank, index=index, clock=utc_now, codes=codes), ReferralTriaged)
     outbox = Outbox(database, service.publisher)

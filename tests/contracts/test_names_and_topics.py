@@ -119,8 +119,8 @@ OPERATIONAL = [type_ for type_, contract in CONTRACTS.items() if contract.CLASSI
 
 
 def test_some_topics_are_compacted() -> None:
-    """The directory's, and no others."""
-    assert {"service.listed", "desk.listed", "capacity.reported"} == set(COMPACTED)
+    """Those of which only the newest counts, and no others."""
+    assert {"service.listed", "desk.listed", "capacity.reported", "diary.reported"} == set(COMPACTED)
 
 
 @pytest.mark.parametrize("type_", COMPACTED)
