@@ -20,7 +20,7 @@ from contracts.topics import PARTITIONS, Topic
 from services.chassis.publishing import MAX_BATCH_BYTES, KafkaPublisher
 from services.cli.connection import TRUST
 from services.cli.local import LocalSystem
-from services.device.incidents import shift
+from services.device.shift import shift
 
 MIDDLE = Position(latitude=52.90, longitude=-1.20)
 PATIENCE_SECONDS = 180.0
@@ -52,7 +52,7 @@ def submissions(count: int, seed: int) -> list[ReferralSubmitted]:
     desk = Desk(organisation=TRUST, name="Clinical hub", telephone="01632 960000")
     referrer = Referrer(organisation=TRUST, practitioner="bench", role="paramedic")
     events = []
-    for incident in islice(shift(seed, MIDDLE), count):
+    for incident in islice(shift(seed, [MIDDLE], now), count):
         data = ReferralSubmittedData(
             submission=incident.submission, referrer=referrer, desk=desk, answer_by=now + timedelta(minutes=15)
         )

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import islice
 
 import httpx
@@ -17,7 +18,7 @@ from loadtests.open_loop import constant, percentile
 from loadtests.pipeline import MIDDLE
 from services.cli.connection import TRUST
 from services.cli.local import LocalSystem
-from services.device.incidents import shift
+from services.device.shift import shift
 
 ECHO_TOPIC = "bench-echo"
 PER_SECOND = 50.0
@@ -44,7 +45,9 @@ async def in_turns(system: LocalSystem) -> Latencies:
     await _make_topic(system)
     latencies = Latencies()
     token = system.token(TRUST, "bench", "paramedic")
-    incidents = list(islice(shift(77, MIDDLE), int(PER_SECOND * (ROUND_SECONDS * ROUNDS + WARM_SECONDS)) + 1))
+    incidents = list(
+        islice(shift(77, [MIDDLE], datetime.now(UTC)), int(PER_SECOND * (ROUND_SECONDS * ROUNDS + WARM_SECONDS)) + 1)
+    )
     limits = httpx.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=3)
     with _echo(system) as port:
         async with httpx.AsyncClient(timeout=30, limits=limits) as client:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sys
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,12 +11,11 @@ from typing import Annotated
 import typer
 import uvloop
 
-from contracts.people import Position
 from services.chassis import log
 from services.chassis.settings import Settings
-from services.cli import capacity, dead_letters, directory, local, places
-from services.cli.connection import TRUST, AsJson, Folder, Organisation, Token, Url, connect
-from services.cli.speaking import out, print_json, print_line, say
+from services.cli import capacity, crew, dead_letters, directory, local, places, watching
+from services.cli.connection import AsJson, Folder
+from services.cli.speaking import out, print_json, say
 
 DEMO_PORT = 8180
 
@@ -167,68 +165,8 @@ def demo(
         raise typer.Exit(1)
 
 
-@app.command()
-def device(
-    scenario: Annotated[list[str] | None, typer.Option(help="Which scenarios, in turn; all of them if none.")] = None,
-    count: Annotated[int, typer.Option(min=1, help="How many referrals.")] = 8,
-    every: Annotated[float, typer.Option(min=0, help="Seconds from one referral to the next.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Decides everything that is drawn.")] = 1,
-    town: Annotated[str, typer.Option(help="A town of the built-in table as the middle of the crew's area.")] = "",
-    latitude: Annotated[float, typer.Option(min=-90, max=90, help="The middle of the crew's area, degrees.")] = 52.9,
-    longitude: Annotated[float, typer.Option(min=-180, max=180, help="The middle of the crew's area.")] = -1.2,
-    journal: Annotated[Path | None, typer.Option(help="Keep what was sent and answered in this file.")] = None,
-    organisation: Organisation = TRUST,
-    url: Url = "",
-    token: Token = "",
-    folder: Folder = local.DEFAULT_FOLDER,
-    as_json: AsJson = False,
-) -> None:
-    """Simulate an ambulance device: refer at a pace, and show what the crew sees. A seed decides all."""
-    from services.cli.crew import refer_at_a_pace
-    from services.pathways.places import town_named
-
-    connection = connect(folder, url, token, organisation=organisation, role="paramedic", practitioner="device")
-    middle = town_named(town).position if town else Position(latitude=latitude, longitude=longitude)
-    refused = asyncio.run(
-        refer_at_a_pace(
-            connection,
-            middle,
-            count=count,
-            every=every,
-            seed=seed,
-            kinds=scenario or [],
-            journal=journal,
-            as_json=as_json,
-        )
-    )
-    if refused:
-        raise typer.Exit(1)
-
-
-@app.command()
-def watch(
-    type: Annotated[list[str] | None, typer.Option(help="Which types of fact; outcomes and messages if none.")] = None,
-    since: Annotated[str, typer.Option(help="A cursor to go on from, or now.")] = "now",
-    organisation: Organisation = TRUST,
-    url: Url = "",
-    token: Token = "",
-    folder: Folder = local.DEFAULT_FOLDER,
-    as_json: AsJson = False,
-) -> None:
-    """Show outcomes and notifications as they happen, until it is interrupted. Survives a restart of the server."""
-    from services.cli.watching import OUTCOMES, follow, line_of
-
-    connection = connect(folder, url, token, organisation=organisation, role="clinical-hub", practitioner="watch")
-
-    async def show() -> None:
-        async for fact in follow(connection, types=type or OUTCOMES, since=since):
-            if as_json:
-                print_line({"cursor": fact.cursor, "type": fact.type, "event": fact.event})
-            else:
-                print(line_of(fact), flush=True)
-
-    with suppress(KeyboardInterrupt):
-        asyncio.run(show())
+app.command()(crew.device)
+app.command()(watching.watch)
 
 
 @app.command()

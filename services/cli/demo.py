@@ -1,11 +1,14 @@
 """The demo: a system of its own, a crew's shift of referrals, what happens downstream, and a summary that adds up."""
 
 import asyncio
+import random
 import shutil
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from statistics import quantiles
@@ -18,16 +21,37 @@ from services.cli import local
 from services.cli.connection import TRUST, Connection
 from services.cli.directory import SHIPPED, load
 from services.cli.watching import BEGINNING, Fact, follow, line_of
-from services.device.incidents import Incident, shift
-from services.device.screen import lines_of
-from services.device.sender import Answered, refer
+from services.device.clock import Clock, ShiftClock, clock_of_this_machine
+from services.device.device import Decision, Device
+from services.device.incidents import Incident
+from services.device.queue import Entry, Queue
+from services.device.screen import clock_lines, lines_of, short_line_of
+from services.device.sender import Gateway
+from services.device.shift import shift
+from services.device.signal import Gap, Signal
 
 FOLDER = Path(".onward") / "demo"
 MIDDLE = Position(latitude=52.90, longitude=-1.20)
 """The middle of the invented region."""
 SEED = 20
+SCENARIOS = (
+    "stroke",
+    "cardiac-arrest",
+    "fall",
+    "sepsis",
+    "low-risk-chest-pain",
+    "mental-health-crisis",
+    "palliative",
+    "blocked-catheter",
+)
+"""What the crews meet. Each is answered as `services/device/incidents.toml` expects, or the demo fails."""
 CREWS = 2
 """How many crews refer at the same time."""
+IN_THE_VALLEY = 2
+"""How many referrals the last crew writes down where there is no signal."""
+VALLEY_SECONDS = 3.0
+LASTS_SECONDS = 2.0
+"""How long a referral may be sent without asking the crew: minutes in life, and too short here for the first one."""
 DOWNSTREAM_SECONDS = 30.0
 
 Tell = Callable[[str], None]
@@ -41,6 +65,8 @@ class Summary:
     held: int = 0
     fell_through: int = 0
     proposed: int = 0
+    kept_without_signal: int = 0
+    asked_again: int = 0
     messages: int = 0
     lost: int = 0
     p50_ms: float = 0.0
@@ -63,27 +89,70 @@ def run(count: int, *, tell: Tell, port: int, folder: Path = FOLDER) -> Summary:
         editor = Connection(system.base_url, system.token(TRUST, "demo", "directory-editor"))
         loaded = load(editor, SHIPPED)
         local.wait_until_ready(system)
-        tell(f"Ready at {system.base_url}: {loaded['services']['added']} services, {loaded['desks']['added']} desks\n")
+        tell(f"Ready at {system.base_url}: {loaded['services']['added']} services, {loaded['desks']['added']} desks")
+        tell("What the crews see of each kind of incident, and who is told downstream (>):\n")
         crew = Connection(system.base_url, system.token(TRUST, "demo-crew", "paramedic"))
-        return asyncio.run(_shift(crew, count, tell))
+        return asyncio.run(_shift(crew, count, tell, folder))
     finally:
         local.stop(folder, say=lambda _: None)
 
 
-async def _shift(crew: Connection, count: int, tell: Tell) -> Summary:
+@dataclass
+class Screens:
+    """What the crews see: the first of each kind whole, the others in a line. Keeps what the summary counts."""
+
+    tell: Tell
+    clock_shown: Clock
+    shown: set[str] = field(default_factory=set)
+    kept: set[str] = field(default_factory=set)
+    asked: set[str] = field(default_factory=set)
+    began: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def referral(self, entry: Entry, because: str) -> None:
+        """Show where a referral stands."""
+        key = str(entry.key)
+        if entry.state == "queued":
+            self.kept.add(key)
+        if entry.state == "expired":
+            self.asked.add(key)
+        if entry.state == "answered":
+            self.seconds[key] = time.perf_counter() - self.began[key]
+            if entry.scenario in self.shown and key not in self.kept:
+                self.tell(short_line_of(entry))
+                return
+            self.shown.add(entry.scenario)
+        self.tell("\n".join(lines_of(entry, because, self.clock_shown)))
+
+    def clock(self, wrong_by: timedelta) -> None:
+        """Show that the clock is wrong."""
+        self.tell("\n".join(clock_lines(wrong_by, self.clock_shown)))
+
+    async def ask(self, entry: Entry) -> Decision:
+        """The crew looks at the patient again, and sends it."""
+        self.tell(f"{entry.scenario}: the crew has looked at the patient again and says: send it.")
+        return "send"
+
+
+async def _shift(crew: Connection, count: int, tell: Tell, folder: Path) -> Summary:
     facts: list[Fact] = []
     heard = asyncio.Event()
     listening = asyncio.create_task(_listen(crew, facts, heard, tell))
+    queues = [Queue(folder / f"device-{number}.sqlite") for number in range(1, CREWS + 1)]
     try:
-        incidents = list(islice(shift(SEED, MIDDLE), count))
-        answers = await _refer_all(crew, incidents, tell)
-        summary = await _account(incidents, answers, facts, heard)
+        incidents = list(islice(shift(SEED, [MIDDLE], datetime.now(UTC), SCENARIOS), count))
+        screens = Screens(tell, clock_of_this_machine())
+        await _refer_all(crew, incidents, queues, screens)
+        answers = {key: entry for queue in queues for key, entry in queue.entries.items()}
+        summary = await _account(incidents, [answers[one.key] for one in incidents], screens, facts, heard)
         if listening.done():
             listening.result()
         return summary
     finally:
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
+        for queue in queues:
+            queue.close()
 
 
 async def _listen(crew: Connection, facts: list[Fact], heard: asyncio.Event, tell: Tell) -> None:
@@ -95,35 +164,82 @@ async def _listen(crew: Connection, facts: list[Fact], heard: asyncio.Event, tel
             tell(f"                              > {line_of(fact)}")
 
 
-async def _refer_all(crew: Connection, incidents: list[Incident], tell: Tell) -> list[Answered]:
-    answers: dict[int, Answered] = {}
-    waiting = iter(enumerate(incidents))
-
-    async def one_crew(client: httpx.AsyncClient) -> None:
-        for number, incident in waiting:
-            body = incident.submission.model_dump_json(exclude_none=True).encode()
-            answers[number] = await refer(client, incident.key, body, crew.token)
-            tell("\n".join(lines_of(incident, answers[number])))
-
+async def _refer_all(crew: Connection, incidents: list[Incident], queues: list[Queue], screens: Screens) -> None:
+    """Each crew refers and waits for the answer; the last one comes through a valley without signal first."""
+    valley = incidents[-IN_THE_VALLEY:] if _has_a_valley(incidents) else []
+    waiting = iter(incidents[: len(incidents) - len(valley)])
     async with httpx.AsyncClient(base_url=crew.url) as client:
-        await asyncio.gather(*(one_crew(client) for _ in range(CREWS)))
-    return [answers[number] for number in range(len(incidents))]
+        gateway = Gateway(client, crew.token)
+        *others, last = queues
+        await asyncio.gather(
+            *(_work(_device(queue, gateway, screens), waiting, screens) for queue in others),
+            _through_the_valley(last, gateway, valley, waiting, screens),
+        )
+
+
+def _has_a_valley(incidents: list[Incident]) -> bool:
+    return len(incidents) > IN_THE_VALLEY * 2
+
+
+def _device(queue: Queue, gateway: Gateway, screens: Screens, *gaps: Gap, lasts: float = 600.0) -> Device:
+    return Device(
+        queue,
+        gateway,
+        screens,
+        clock=screens.clock_shown,
+        signal=Signal(gaps),
+        shift_clock=ShiftClock(screens.clock_shown),
+        lasts_seconds=lasts,
+        ask=screens.ask,
+        chance=random.Random(SEED),  # noqa: S311 a simulation
+    )
+
+
+async def _through_the_valley(
+    queue: Queue, gateway: Gateway, valley: list[Incident], waiting: Iterator[Incident], screens: Screens
+) -> None:
+    if valley:
+        device = _device(queue, gateway, screens, Gap(0, VALLEY_SECONDS), lasts=LASTS_SECONDS)
+        for number, incident in enumerate(valley):
+            await asyncio.sleep(0 if number == 0 else VALLEY_SECONDS / len(valley))
+            await _refer(device, incident, screens)
+        await device.rest()
+    await _work(_device(queue, gateway, screens), waiting, screens)
+
+
+async def _work(device: Device, waiting: Iterator[Incident], screens: Screens) -> None:
+    for incident in waiting:
+        await _refer(device, incident, screens)
+        await device.rest()
+
+
+async def _refer(device: Device, incident: Incident, screens: Screens) -> None:
+    screens.began[str(incident.key)] = time.perf_counter()
+    await device.refer([incident])
 
 
 async def _account(
     incidents: list[Incident],
-    answers: list[Answered],
+    answers: list[Entry],
+    screens: Screens,
     facts: list[Fact],
     heard: asyncio.Event,
 ) -> Summary:
-    summary = Summary(sent=len(incidents))
-    seconds = [answer.seconds * 1000 for answer in answers]
-    cuts = quantiles(seconds, n=100, method="inclusive")
+    summary = Summary(sent=len(incidents), kept_without_signal=len(screens.kept), asked_again=len(screens.asked))
+    online = [seconds * 1000 for key, seconds in screens.seconds.items() if key not in screens.kept]
+    cuts = quantiles(online, n=100, method="inclusive") if len(online) > 1 else online * 99
     summary.p50_ms, summary.p90_ms, summary.p99_ms = (round(cuts[at], 1) for at in (49, 89, 98))
+    if _has_a_valley(incidents) and not (len(screens.kept) == IN_THE_VALLEY and screens.asked):
+        summary.wrong.append("the crew without signal was not shown NOT SENT, or was not asked again")
     for incident, answer in zip(incidents, answers, strict=True):
         _count(summary, incident, answer)
-    settled = [(i, answer) for i, answer in zip(incidents, answers, strict=True) if answer.settled]
-    expected = Counter({answer.body["referral_id"]: _messages(incident, answer) for incident, answer in settled})
+    expected = Counter(
+        {
+            str(answer.referral): _messages(incident, answer.answer)
+            for incident, answer in zip(incidents, answers, strict=True)
+            if answer.answer and answer.outcome
+        }
+    )
     told = await _messages_seen(facts, heard, expected)
     outcomes = _facts_about(facts, "booking.confirmed", "booking.exhausted")
     summary.messages = sum(told.values())
@@ -146,9 +262,9 @@ async def _messages_seen(facts: list[Fact], heard: asyncio.Event, expected: Coun
     return _facts_about(facts, "notification.sent")
 
 
-def _count(summary: Summary, incident: Incident, answer: Answered) -> None:
-    body = answer.body
-    if not answer.settled:
+def _count(summary: Summary, incident: Incident, answer: Entry) -> None:
+    body = answer.answer
+    if body is None or answer.outcome is None:
         summary.wrong.append(f"{incident.scenario}: answered {answer.status}")
         summary.lost += 1
         return
@@ -162,9 +278,9 @@ def _count(summary: Summary, incident: Incident, answer: Answered) -> None:
         summary.wrong.append(f"{incident.scenario}: {found[0]} at {found[1]}, and not {wanted}")
 
 
-def _messages(incident: Incident, answer: Answered) -> int:
+def _messages(incident: Incident, answer: dict[str, Any]) -> int:
     """How many are to be told: the service where there is one, the referrer, the patient where a channel is known."""
-    return 1 + (answer.body["service"] is not None) + (incident.submission.patient.contact.mobile is not None)
+    return 1 + (answer["service"] is not None) + (incident.submission.patient.contact.mobile is not None)
 
 
 def _facts_about(facts: list[Fact], *types: str) -> Counter[str]:
@@ -182,6 +298,9 @@ def lines(summary: Summary) -> list[str]:
     out = [
         f"sent {summary.sent}   held {summary.held}   fell through {summary.fell_through}   "
         f"proposed {summary.proposed}   messages {summary.messages}   lost {summary.lost}",
-        f"one transaction: p50 {summary.p50_ms} ms, p90 {summary.p90_ms} ms, p99 {summary.p99_ms} ms",
+        f"written down without signal {summary.kept_without_signal}, of which too old and asked again "
+        f"{summary.asked_again}",
+        f"with signal, from written down to answered: p50 {summary.p50_ms} ms, p90 {summary.p90_ms} ms, "
+        f"p99 {summary.p99_ms} ms",
     ]
     return out + [f"NOT AS EXPECTED: {one}" for one in summary.wrong]

@@ -1,15 +1,25 @@
-"""Following the stream of facts: resumes where it was, survives a restart of the server, repeats nothing."""
+"""`onward watch`: the stream of facts. It goes on where it was, survives a restart of the server, repeats nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import httpx
+import typer
 from httpx_sse import SSEError, aconnect_sse
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
 
-from services.cli.connection import Connection
-from services.cli.speaking import Refused
+from services.cli import local
+from services.cli.connection import TRUST, AsJson, Connection, Folder, Organisation, Token, Url, connect
+from services.cli.speaking import Refused, out, print_line, say
+from services.device.screen import LONDON
 
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 3.0
@@ -21,48 +31,216 @@ OUTCOMES = ("booking.confirmed", "booking.exhausted", "notification.sent")
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A fact of the feed: its cursor, its type, the event, and whether it says that something is over."""
+    """A fact of the feed: its cursor, its type, the event."""
 
     cursor: str
     type: str
     event: dict[str, Any]
 
+    @property
+    def referral(self) -> str:
+        """The referral's id, as short as a line shows it."""
+        return str(self.event["subject"])[:8]
 
-async def follow(connection: Connection, *, types: Sequence[str] = (), since: str = "now") -> AsyncIterator[Fact]:
-    """Facts as they happen, from a cursor on. Raises Refused when the server says that it never will."""
-    cursor, pause = since, FIRST_PAUSE
-    query: list[tuple[str, str | int | float | bool | None]] = [("type", one) for one in types]
+    @property
+    def told_at(self) -> str:
+        """When it was told, by London's clock."""
+        return _clock(self.event["time"])
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which facts are wanted; empty is all of the organisation's."""
+
+    types: Sequence[str] = ()
+    service: str | None = None
+    referral: UUID | None = None
+
+    @property
+    def query(self) -> list[tuple[str, str]]:
+        """As `GET /events` reads it."""
+        single = {"service": self.service, "referral": self.referral}
+        return [("type", one) for one in self.types] + [(name, str(said)) for name, said in single.items() if said]
+
+
+async def follow(
+    connection: Connection,
+    filters: Filters = Filters(),
+    *,
+    since: str = "now",
+    tell: Callable[[str], None] = lambda _: None,
+) -> AsyncIterator[Fact]:
+    """Facts as they happen, from a cursor on. Raises Refused when the server says that it never will.
+
+    `tell` hears when the connection is lost, and when it is back.
+    """
+    cursor, pause, lost = since, FIRST_PAUSE, False
     async with httpx.AsyncClient(base_url=connection.url, headers=connection.headers, timeout=30.0) as client:
         while True:
             try:
-                params = httpx.QueryParams([*query, ("since", cursor)])
+                params = httpx.QueryParams([*filters.query, ("since", cursor)])
                 async with aconnect_sse(client, "GET", "/events", params=params) as source:
                     if source.response.status_code in (400, 401, 403, 404, 410, 422):
                         await source.response.aread()
-                        problem = source.response.json()
-                        raise Refused(f"{problem.get('title')}. {problem.get('detail')}")
+                        raise Refused(_why(source.response))
                     source.response.raise_for_status()
                     async for one in source.aiter_sse():
-                        pause = FIRST_PAUSE
+                        if lost:
+                            tell(f"Connected again; going on from {cursor}")
+                        pause, lost = FIRST_PAUSE, False
                         if one.id:
                             cursor = one.id
                         if one.data:
                             yield Fact(cursor, one.event, one.json())
-            except (httpx.HTTPError, SSEError):
+            except (httpx.HTTPError, SSEError) as error:
+                if not lost:
+                    tell(f"No connection to {connection.url} ({type(error).__name__}); trying again")
+                lost = True
                 await asyncio.sleep(pause)
                 pause = min(LONGEST_PAUSE, pause * 2)
 
 
+def _why(response: httpx.Response) -> str:
+    problem = response.json()
+    faults = "".join(f"\n  {fault['pointer']}: {fault['message']}" for fault in problem.get("faults", []))
+    resume = f" Go on with --since {problem['resume']}" if "resume" in problem else ""
+    return f"{problem.get('title')}. {problem.get('detail')}{resume}{faults}"
+
+
 def line_of(fact: Fact) -> str:
     """A fact in a line, for people."""
-    data, referral = fact.event["data"], fact.event["subject"][:8]
+    data = fact.event["data"]
     if fact.type == "booking.confirmed":
-        service = data["service"]
-        when = data.get("starts_at") or data.get("acceptance_due") or ""
-        return f"{referral}  {data['outcome'].replace('_', ' '):11} {service['name']} {when} ref {data['reference']}"
+        return f"{fact.referral}  {outcome_of(data):11} {data['service']['name']} {_when(data)} ref {data['reference']}"
     if fact.type == "booking.exhausted":
-        return f"{referral}  unplaced    {data['why']}; {data['owner']['name']} decides"
+        return f"{fact.referral}  unplaced    {data['why']}; {data['owner']['name']} decides"
     if fact.type == "notification.sent":
-        whom = data.get("organisation") or "the patient"
-        return f"{referral}  told        {data['audience']} {whom} by {data['channel']}: {data['template']}"
-    return f"{referral}  {fact.type}"
+        return f"{fact.referral}  told        {data['audience']} {_whom(data)} by {data['channel']}: {data['template']}"
+    return f"{fact.referral}  {fact.type}"
+
+
+def outcome_of(data: dict[str, Any]) -> str:
+    """The outcome in words."""
+    return str(data["outcome"]).replace("_", " ")
+
+
+def _whom(data: dict[str, Any]) -> str:
+    return data.get("organisation") or "the patient"
+
+
+def _when(data: dict[str, Any]) -> str:
+    if data.get("starts_at"):
+        return f"at {_clock(data['starts_at'])}"
+    if data.get("acceptance_due"):
+        return f"to accept by {_clock(data['acceptance_due'])}"
+    return "now"
+
+
+def _clock(instant: str) -> str:
+    return datetime.fromisoformat(instant).astimezone(LONDON).strftime("%H:%M")
+
+
+@dataclass(slots=True)
+class Row:
+    """What is known of one referral."""
+
+    at: str
+    acuity: str = ""
+    outcome: str = ""
+    where: str = ""
+    when: str = ""
+    told: str = ""
+
+
+class Board:
+    """A row for each referral, the one that was last heard of at the end; the oldest leave."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._facts = 0
+        self._cursor = ""
+        self.rows: dict[str, Row] = {}
+
+    def take(self, fact: Fact) -> None:
+        """Bring the referral's row up to date."""
+        self._facts += 1
+        self._cursor = fact.cursor
+        row = self.rows.pop(fact.referral, None) or Row(fact.told_at)
+        data = fact.event["data"]
+        row.at = fact.told_at
+        if "brief" in data:
+            row.acuity = data["brief"]["acuity"].replace("_", " ")
+        match fact.type:
+            case "booking.confirmed":
+                row.outcome, row.where, row.when = outcome_of(data), data["service"]["name"], _when(data)
+            case "booking.exhausted":
+                row.outcome, row.where = "unplaced", f"{data['why']}; {data['owner']['name']} decides"
+                row.when = f"by {_clock(data['due'])}"
+            case "notification.sent":
+                row.told = ", ".join(filter(None, [row.told, f"{data['audience']} by {data['channel']}"]))
+            case _:
+                row.outcome = row.outcome or fact.type
+        self.rows[fact.referral] = row
+        if len(self.rows) > self._most:
+            del self.rows[next(iter(self.rows))]
+
+    def table(self) -> Table:
+        """The rows as they stand."""
+        said = f"{self._facts} facts, up to {self._cursor}" if self._facts else "nothing yet"
+        table = Table(caption=f"{said}; Ctrl-C ends", expand=True, highlight=False)
+        for name in ("at", "referral", "acuity", "outcome", "where", "when", "told"):
+            table.add_column(name, overflow="fold" if name in ("where", "told") else "ellipsis")
+        for referral, row in self.rows.items():
+            said_of = (row.at, referral, row.acuity, row.outcome, row.where, row.when, row.told)
+            table.add_row(*map(escape, said_of))
+        return table
+
+
+Shape = Literal["table", "lines", "json"]
+
+
+async def show(facts: AsyncIterator[Fact], shape: Shape, most: int | None = None) -> None:
+    """Show facts until there are no more, or so many were shown."""
+    board = Board(max(5, out.height - 6))
+    live = Live(board.table(), console=out, auto_refresh=False) if shape == "table" else None
+    with live or nullcontext():
+        shown = 0
+        async for fact in facts:
+            if live:
+                board.take(fact)
+                live.update(board.table(), refresh=True)
+            elif shape == "json":
+                print_line({"cursor": fact.cursor, "type": fact.type, "event": fact.event})
+            else:
+                print(line_of(fact), flush=True)
+            shown += 1
+            if shown == most:
+                return
+
+
+def watch(
+    type: Annotated[list[str] | None, typer.Option(help="Which types of fact; outcomes and messages if none.")] = None,
+    service: Annotated[str | None, typer.Option(help="Only facts of referrals placed with this service.")] = None,
+    referral: Annotated[UUID | None, typer.Option(help="Only facts of this referral.")] = None,
+    since: Annotated[str, typer.Option(help="A cursor to go on from, or now.")] = "now",
+    count: Annotated[int | None, typer.Option(min=1, help="End after so many facts.")] = None,
+    shape: Annotated[
+        Shape | None, typer.Option("--as", help="A table at a terminal, otherwise lines, if not given.")
+    ] = None,
+    organisation: Organisation = TRUST,
+    url: Url = "",
+    token: Token = "",
+    folder: Folder = local.DEFAULT_FOLDER,
+    as_json: AsJson = False,
+) -> None:
+    """Show outcomes and notifications as they happen, until it is interrupted. Survives a restart of the server.
+
+    --json is --as json: a fact a line, each with the cursor to go on from.
+    """
+    connection = connect(folder, url, token, organisation=organisation, role="clinical-hub", practitioner="watch")
+    filters = Filters(type or OUTCOMES, service, referral)
+    usual: Shape = "table" if sys.stdout.isatty() else "lines"
+    with suppress(KeyboardInterrupt):
+        asyncio.run(
+            show(follow(connection, filters, since=since, tell=say), "json" if as_json else shape or usual, count)
+        )

@@ -1,49 +1,94 @@
-"""Incidents: what a crew meets. A seed decides all of it."""
+"""Incidents: what a crew meets at the patient's side. A seed decides all of it."""
 
 import random
 import tomllib
-from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.brief import Acuity
 from contracts.people import Age, Contact, Patient, Position
-from contracts.submissions import AcceptedType, Findings, Observations, ServiceType, Submission
+from contracts.submissions import AcceptedType, Observations, ServiceType, Submission
 
 FIRST_TEST_NUMBER = 900_000_000
 """NHS numbers from 9,000,000,000 up are for tests: these are their first nine digits."""
 
-SPREAD_KM = 8.0
-"""How far from the middle of its area a crew works, north, south, east and west."""
+
+class _Written(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
-class Expected(BaseModel):
-    """What the answer must say."""
+class Spread(_Written):
+    """A number between two limits, included: about a mean where there is one, else evenly."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    least: float = Field(alias="from")
+    most: float = Field(alias="to")
+    mean: float | None = None
+    deviation: Annotated[float, Field(gt=0)] | None = None
+    decimals: int = Field(default=0, ge=0, le=3)
+
+    def drawn(self, chance: random.Random) -> float:
+        """One value, a whole number where there are no decimals. What falls outside the limits is drawn again."""
+        while True:
+            if self.mean is None or self.deviation is None:
+                value = chance.uniform(self.least, self.most)
+            else:
+                value = chance.gauss(self.mean, self.deviation)
+            value = round(value, self.decimals or None)
+            if self.least <= value <= self.most:
+                return value
+
+
+class Ago(_Written):
+    """A time so many minutes before the incident is written down."""
+
+    minutes_ago: Spread
+
+
+class OneOf(_Written):
+    """One of these, as likely as its weight says."""
+
+    one_of: dict[str, float]
+
+    def drawn(self, chance: random.Random) -> str:
+        """One of them."""
+        return chance.choices(list(self.one_of), list(self.one_of.values()))[0]
+
+
+Drawn = str | bool | int | float | OneOf | Ago | Spread
+
+
+class Expected(_Written):
+    """What the answer must say, whatever is drawn. Without a service type: a clinician decides."""
+
     acuity: Acuity
-    service_type: ServiceType
+    service_type: ServiceType | None = None
 
 
-class Scenario(BaseModel):
-    """A kind of incident: what is given, from which ranges the rest is drawn, and what must be answered."""
+class Scenario(_Written):
+    """A kind of incident: what is given, what the rest is drawn from and by which source, what must be answered."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     presentation: str
+    source: str
     age: tuple[int, int]
-    findings: Findings
-    accept: Literal["any"] | tuple[ServiceType, ...] = Field(union_mode="left_to_right")
+    gender: dict[Literal["female", "male"], float] = {"female": 1.0, "male": 1.0}
+    pregnant: bool = False
+    findings: dict[str, Any] = {}
+    answers: dict[str, Drawn] = {}
+    accept: Literal["any"] | tuple[ServiceType, ...] = Field(default="any", union_mode="left_to_right")
     expect: Expected
-    observations: dict[str, tuple[float, float] | str]
+    observations: dict[str, Drawn]
 
 
 class Incident(BaseModel):
-    """One patient to refer: under which key, and what must be answered."""
+    """One patient to refer: when in the shift and after which drive, under which key, and what must be answered."""
 
     model_config = ConfigDict(frozen=True)
+    at: timedelta
+    driven_km: float
     key: UUID
     scenario: str
     submission: Submission
@@ -52,55 +97,45 @@ class Incident(BaseModel):
 
 def scenarios() -> dict[str, Scenario]:
     """The scenarios that are shipped."""
-    text = files("services.device").joinpath("scenarios.toml").read_text()
+    text = files("services.device").joinpath("incidents.toml").read_text()
     return {name: Scenario.model_validate(body) for name, body in tomllib.loads(text).items()}
 
 
-def shift(seed: int, middle: Position, kinds: Sequence[str] = ()) -> Iterator[Incident]:
-    """Incidents without end: the scenarios in turn, so that each comes up, everything else drawn at random."""
-    chance = random.Random(seed)  # noqa: S311 a simulation
-    known = scenarios()
-    names = list(kinds or known)
-    while True:
-        for name in names:
-            yield _incident(name, known[name], chance, middle)
-
-
-def _incident(name: str, scenario: Scenario, chance: random.Random, middle: Position) -> Incident:
-    age = chance.randint(*scenario.age)
+def met(scenario: Scenario, position: Position, written_at: datetime, chance: random.Random) -> Submission:
+    """What a crew writes down of such an incident, at a place and time."""
+    answers = {name: _drawn(given, written_at, chance) for name, given in scenario.answers.items()}
     accept = scenario.accept
-    submission = Submission(
-        patient=Patient(
-            nhs_number=nhs_number(chance),
-            age=Age(value=age),
-            gender=chance.choice(("female", "male")),
-            pregnant=False,
-            contact=Contact(mobile=f"07700 900{chance.randrange(1000):03}") if chance.random() < 0.7 else Contact(),
-        ),
-        position=Position(
-            latitude=round(middle.latitude + chance.uniform(-SPREAD_KM, SPREAD_KM) / 111.2, 5),
-            longitude=round(middle.longitude + chance.uniform(-SPREAD_KM, SPREAD_KM) / 67.0, 5),
-        ),
-        presentation=scenario.presentation,
-        findings=scenario.findings,
-        observations=Observations(**_drawn(scenario, chance)),
-        accept=accept if accept == "any" else tuple(AcceptedType(service_type=type) for type in accept),
-    )
-    return Incident(
-        key=UUID(int=chance.getrandbits(128), version=4), scenario=name, submission=submission, expect=scenario.expect
+    genders = scenario.gender
+    return Submission.model_validate(
+        {
+            "patient": Patient(
+                nhs_number=nhs_number(chance),
+                age=Age(value=chance.randint(*scenario.age)),
+                gender=chance.choices(list(genders), list(genders.values()))[0],
+                pregnant=scenario.pregnant,
+                contact=Contact(mobile=f"07700 900{chance.randrange(1000):03}") if chance.random() < 0.7 else Contact(),
+            ),
+            "position": position,
+            "presentation": scenario.presentation,
+            "findings": scenario.findings | ({"answers": answers} if answers else {}),
+            "observations": Observations.model_validate(
+                {"on_oxygen": False}
+                | {name: _drawn(given, written_at, chance) for name, given in scenario.observations.items()}
+            ),
+            "accept": accept if accept == "any" else tuple(AcceptedType(service_type=type) for type in accept),
+        }
     )
 
 
-def _drawn(scenario: Scenario, chance: random.Random) -> dict[str, Any]:
-    values: dict[str, Any] = {"on_oxygen": False}
-    for name, given in scenario.observations.items():
-        if isinstance(given, str):
-            values[name] = given
-        elif name == "temperature_celsius":
-            values[name] = round(chance.uniform(*given), 1)
-        else:
-            values[name] = chance.randint(int(given[0]), int(given[1]))
-    return values
+def _drawn(given: Drawn, written_at: datetime, chance: random.Random) -> str | bool | float:
+    match given:
+        case Spread() | OneOf():
+            return given.drawn(chance)
+        case Ago():
+            then = written_at - timedelta(minutes=given.minutes_ago.drawn(chance))
+            return then.replace(microsecond=0).isoformat()
+        case _:
+            return given
 
 
 def nhs_number(chance: random.Random) -> str:

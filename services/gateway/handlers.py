@@ -103,6 +103,18 @@ class Transaction:
                 raise
             return Unsettled(None, told=False)  # whoever stored it may have told it
 
+    async def outcome(self, organisation: str, key: UUID) -> Settled | Unsettled | None:
+        """What came of the attempt under a key; None when nothing was received under it. Tells nothing.
+
+        One that is stored was received, even if the log does not have it: its sender asks again, which tells it.
+        """
+        stored = await self.attempts.find(organisation, key)
+        if stored is None:
+            return None
+        if stored.answer is None:
+            return Unsettled(stored.referral_id, told=True)
+        return Settled(stored.referral_id, stored.answer.encode())
+
     async def _told(
         self, event: ReferralSubmitted, answer: "asyncio.Future[bytes] | None", until: float, gone: Gone
     ) -> Result:

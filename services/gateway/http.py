@@ -73,6 +73,28 @@ def routes(
             raise _not_now("The submission cannot be stored at the moment.") from error
         return _response(result, preference.applied)
 
+    @router.get(
+        "/attempts/{key}",
+        summary="What came of a submission, by its Idempotency-Key; refers nobody",
+        responses=ATTEMPT_RESPONSES,
+    )
+    async def attempt(key: UUID, request: Request, caller: CallerOf) -> Response:
+        # For a sender that lost the answer, and whose submission is too old to be sent again.
+        _speaks_for_itself(request, caller)
+        try:
+            result = await transaction.outcome(caller.organisation, key)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            raise _not_now("What was received cannot be read at the moment.") from error
+        if result is None:
+            raise Problem(
+                404,
+                "Nothing was received under this key",
+                "Your organisation has no submission under this key. If the patient still needs it, send it.",
+            )
+        return _response(result, None, settled=200)
+
     return router
 
 
@@ -187,7 +209,7 @@ def _event(
     return event.model_copy(update={"traceparent": traceparent}) if traceparent else event
 
 
-def _response(result: Result, applied: str | None) -> Response:
+def _response(result: Result, applied: str | None, *, settled: int = 201) -> Response:
     headers = {} if applied is None else {"Preference-Applied": applied}
     if isinstance(result, KeyTaken):
         raise Problem(
@@ -200,7 +222,7 @@ def _response(result: Result, applied: str | None) -> Response:
     if result.referral is not None:
         headers["Location"] = f"/referrals/{result.referral}"
     if isinstance(result, Settled):
-        return Response(result.body, 201, headers, "application/json")
+        return Response(result.body, settled, headers, "application/json")
     pending = Pending(
         referral_id=result.referral,
         outcome="pending" if result.told else "unknown",
@@ -267,4 +289,12 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     415: {"description": "The body is not application/json"},
     422: {"description": "Every fault of the body, each with its JSON pointer; nothing was sent on"},
     503: {"description": "Not now; this request put nothing on the log"},
+}
+ATTEMPT_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"model": Answer, "description": "The outcome", "headers": _LOCATION},
+    202: {"model": Pending, "description": "Received, and not settled yet", "headers": _LOCATION},
+    401: {"description": "No valid token"},
+    403: {"description": "Another organisation's name"},
+    404: {"description": "Nothing was received under this key"},
+    503: {"description": "Not now"},
 }

@@ -97,13 +97,20 @@ class Attempts:
         new = {row["event_id"] for row in inserted}
         return [attempt.event.id in new for attempt in batch]
 
-    async def read(self, organisation: str, key: UUID) -> StoredAttempt:
-        """What stands under the key. There must be an attempt."""
+    async def find(self, organisation: str, key: UUID) -> StoredAttempt | None:
+        """What stands under the key; None when nothing was received under it."""
         async with asyncio.timeout(self._seconds):
             row = await self._database.pool.fetchrow(READ, organisation, key)
         if row is None:
-            raise LookupError(f"no attempt under the key {key}")
+            return None
         return StoredAttempt(row["digest"], row["referral_id"], row["event_id"], row["event"], row["answer"])
+
+    async def read(self, organisation: str, key: UUID) -> StoredAttempt:
+        """What stands under the key. There must be an attempt."""
+        found = await self.find(organisation, key)
+        if found is None:
+            raise LookupError(f"no attempt under the key {key}")
+        return found
 
     async def unanswered(self, transactions: Sequence[UUID]) -> set[UUID]:
         """Those of the transactions (ids of submissions' events) that wait for their answer here."""

@@ -65,6 +65,12 @@ class Replica:
             "/referrals", content=content, headers={name: said for name, said in sent.items() if said}
         )
 
+    async def attempt(self, key: UUID, *, organisation: str = "RX9") -> httpx.Response:
+        """Ask what came of a submission by its key."""
+        return await self.client.get(
+            f"/attempts/{key}", headers={"authorization": f"Bearer {self.token(organisation)}"}
+        )
+
     async def told(self, count: int = 1) -> list[Event]:
         """What was told, once it is so many events."""
         async with asyncio.timeout(10):
@@ -512,3 +518,19 @@ async def test_two_replicas_that_share_keys_never_wait_for_each_other_in_a_circl
         await one.database.pool.execute("truncate attempts")
         ours, theirs = await asyncio.gather(put(one, keys), put(other, keys[::-1]))
         assert [True] * len(keys) == [a != b for a, b in zip(ours, theirs[::-1], strict=True)]
+
+
+async def test_what_came_of_a_key_is_asked_without_referring(start: Start) -> None:
+    """404 before anything was received, 202 while it is settled, then the same outcome; to others 404; nothing told."""
+    replica, key = await start(), uuid4()
+    before = await replica.attempt(key)
+    await replica.refer(key=key, prefer="respond-async")
+    unsettled = await replica.attempt(key)
+    [event] = replica.publisher.told
+    await replica.remember(confirmed(event.id, referral_id(event)))
+    after = await replica.attempt(key)
+    stranger = await replica.attempt(key, organisation="RX8")
+    assert [404, 202, 200, 404] == [one.status_code for one in (before, unsettled, after, stranger)]
+    assert (event.subject, "pending") == (unsettled.json()["referral_id"], unsettled.json()["outcome"])
+    assert body_of(confirmed(event.id, referral_id(event))) == after.content
+    assert 1 == len(replica.publisher.told)

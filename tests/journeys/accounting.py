@@ -1,10 +1,10 @@
-"""The accounting that closes every journey: the sender's journal against what the services remember."""
+"""The accounting that closes every journey: the device's file against what the services remember."""
 
 from dataclasses import dataclass
 
 import psycopg
 
-from services.device.journal import Journal
+from services.device.queue import Queue
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ CHECKS = {
 """Each a sentence, and a query that finds what breaks it."""
 
 
-def close(database: str, journal: Journal) -> Account:
-    """Compare the journal with the database."""
+def close(database: str, *queues: Queue) -> Account:
+    """Compare what devices hold with the database."""
     faults: list[str] = []
     with psycopg.connect(database) as connection:
         for sentence, query in CHECKS.items():
@@ -66,12 +66,13 @@ def close(database: str, journal: Journal) -> Account:
         told = dict(connection.execute("select referral_id, told_type from booking.placements").fetchall())
         deliveries = connection.execute("select count(*), coalesce(sum(raw_deliveries), 0) from sandbox.deliveries")
         messages, raw = deliveries.fetchone() or (0, 0)
-    for entry in journal.entries.values():
-        if entry.status != 201:
-            faults.append(f"{entry.key} ({entry.scenario}) was answered {entry.status}")
+    entries = [entry for queue in queues for entry in queue.entries.values()]
+    for entry in entries:
+        if entry.outcome is None:
+            faults.append(f"{entry.key} ({entry.scenario}) is {entry.state}, and was answered {entry.status}")
         elif entry.referral not in told:
-            faults.append(f"{entry.key} was answered 201, and its referral has no outcome")
+            faults.append(f"{entry.key} was answered, and its referral has no outcome")
         elif (entry.outcome == "unplaced") != (told[entry.referral] == "booking.exhausted"):
             faults.append(f"{entry.key} was answered {entry.outcome}, and {told[entry.referral]} was told")
-    answered = sum(entry.status is not None for entry in journal.entries.values())
-    return Account(len(journal.entries), answered, int(raw), int(messages), tuple(faults))
+    answered = sum(entry.status is not None for entry in entries)
+    return Account(len(entries), answered, int(raw), int(messages), tuple(faults))

@@ -1,31 +1,64 @@
-"""Devices that send until each key is answered, and write down what they were told."""
+"""A device that sends until each key is answered, and writes down what it was told."""
 
-import asyncio
-from collections.abc import Iterator
-from datetime import UTC, datetime
+import random
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 import httpx
 
 from contracts.people import Position
-from services.device.incidents import Incident, shift
-from services.device.journal import Journal
-from services.device.sender import refer
+from services.device.clock import ShiftClock, clock_of_this_machine
+from services.device.device import Decision, Device
+from services.device.incidents import Incident
+from services.device.queue import Entry, Queue
+from services.device.sender import Gateway
+from services.device.shift import shift
+from services.device.signal import Signal
 
 MIDDLE = Position(latitude=52.90, longitude=-1.20)
 
 
-async def send_all(url: str, token: str, journal: Journal, *, count: int, devices: int, seed: int) -> None:
-    """Send `count` incidents from several devices at once; return when every key is settled or refused."""
-    waiting = islice(shift(seed, MIDDLE), count)
-    limits = httpx.Limits(max_connections=devices, max_keepalive_connections=devices)
+def incident_of(scenario: str) -> Incident:
+    """An incident of a scenario, whose patient can be reached."""
+    incidents = shift(11, [MIDDLE], datetime.now(UTC), [scenario])
+    return next(one for one in incidents if one.submission.patient.contact.mobile is not None)
+
+
+class NoScreen:
+    """Nobody looks at it."""
+
+    def referral(self, entry: Entry, because: str) -> None:
+        """Not shown."""
+
+    def clock(self, wrong_by: timedelta) -> None:
+        """Not shown."""
+
+
+async def give_up(_entry: Entry) -> Decision:
+    """What would be too old shows in the account."""
+    return "drop"
+
+
+async def send_all(url: str, token: str, queue: Queue, *, count: int, at_once: int, seed: int) -> None:
+    """Send `count` incidents, so many at a time; return when every key is settled or refused."""
+    incidents = list(islice(shift(seed, [MIDDLE], datetime.now(UTC)), count))
+    limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once)
+    clock = clock_of_this_machine()
     async with httpx.AsyncClient(base_url=url, limits=limits) as client:
-        await asyncio.gather(*(_device(client, token, journal, waiting) for _ in range(devices)))
-
-
-async def _device(client: httpx.AsyncClient, token: str, journal: Journal, waiting: Iterator[Incident]) -> None:
-    for incident in waiting:
-        journal.intend(incident.key, incident.scenario, datetime.now(UTC))
-        body = incident.submission.model_dump_json(exclude_none=True).encode()
-        answered = await refer(client, incident.key, body, token)
-        journal.answered(incident.key, answered.status, answered.body.get("referral_id"), answered.body.get("outcome"))
+        device = Device(
+            queue,
+            Gateway(client, token),
+            NoScreen(),
+            clock=clock,
+            signal=Signal(),
+            shift_clock=ShiftClock(clock),
+            lasts_seconds=600.0,
+            ask=give_up,
+            chance=random.Random(seed),
+            at_once=at_once,
+        )
+        try:
+            await device.refer(incidents)
+            await device.rest()
+        finally:
+            await device.stop()

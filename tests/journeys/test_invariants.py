@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from contracts.topics import PARTITIONS, Topic
 from services.cli.checking import described, lines_of
 from services.cli.connection import TRUST
-from services.device.journal import Journal
+from services.device.queue import Queue
 from services.invariants.check import BURIED, check
 from tests.journeys.sending import send_all
 from tests.running import System
@@ -53,8 +53,9 @@ async def test_each_invariant_is_seen_to_break(
 ) -> None:
     """A system at work holds, a dead letter included; after sabotage of each kind every sentence is broken."""
     await _write(kafka, f"{prefix}{Topic.SUBMISSIONS}", 0, b"{")
-    journal = Journal(tmp_path / "journal.jsonl")
-    await send_all(system.url("gateway"), system.token(TRUST, "paramedic"), journal, count=REFERRALS, devices=4, seed=3)
+    queue = Queue(tmp_path / "device.sqlite")
+    await send_all(system.url("gateway"), system.token(TRUST, "paramedic"), queue, count=REFERRALS, at_once=4, seed=3)
+    queue.close()
     before = await once_nothing_is_under_way(kafka, database, prefix)
     system.stop()
 

@@ -10,17 +10,12 @@ import pytest
 
 from services.cli.connection import TRUST, Connection
 from services.cli.watching import BEGINNING, follow
-from services.device.incidents import Incident, shift
-from tests.journeys.sending import MIDDLE
+from services.device.incidents import Incident
+from tests.journeys.sending import incident_of
 from tests.running import System
 
 pytestmark = pytest.mark.backing
 PATIENCE_SECONDS = 30.0
-
-
-def incident_of(scenario: str) -> Incident:
-    """An incident of a scenario, whose patient can be reached."""
-    return next(one for one in shift(11, MIDDLE, [scenario]) if one.submission.patient.contact.mobile is not None)
 
 
 @pytest.fixture

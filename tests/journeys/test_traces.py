@@ -10,10 +10,10 @@ import pytest
 
 from services.cli.connection import TRUST, Connection
 from services.cli.directory import SHIPPED, load
-from services.device.incidents import Incident, shift
+from services.device.incidents import Incident
 from tests.chassis_examples import until
 from tests.journeys.conftest import make_topics
-from tests.journeys.sending import MIDDLE
+from tests.journeys.sending import incident_of
 from tests.receiving import Collector, Received, collector
 from tests.running import System
 
@@ -78,8 +78,7 @@ def values_in(part: Any) -> Iterator[str]:
 async def test_one_trace_holds_http_kafka_and_sql_of_all_services(system: System, collected: Collector) -> None:
     """A request with a traceparent: each service's steps, what it sends and its SQL are in that trace, none without
     a parent; and no attribute holds a value of what was submitted. A caller that does not sample leaves no span."""
-    incident = next(one for one in shift(11, MIDDLE, ["stroke"]) if one.submission.patient.contact.mobile is not None)
-    unsampled = next(shift(12, MIDDLE, ["fall"]))
+    incident, unsampled = incident_of("stroke"), incident_of("fall")
 
     await refer(system, unsampled, traceparent=f"00-{UNSAMPLED}-{CALLER}-00")
     await refer(system, incident, traceparent=f"00-{TRACE}-{CALLER}-01")
