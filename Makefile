@@ -27,7 +27,7 @@ export SSL_CERT_FILE ?= $(PIP_CERT)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test test-fast lint types bench faults docs lock clean
+.PHONY: help install demo up down test test-fast lint types bench faults alerts docs lock clean
 
 help: ## List every habit with a sentence.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,10 @@ bench: install ## Measure throughput and latency; the figures go to build/bench/
 
 faults: install ## Kill each service amid traffic and see that nothing is lost.
 	$(BIN)/pytest tests/journeys -k kill
+
+alerts: install ## Check the alert rules and real metrics with Prometheus' own tool.
+	@command -v promtool >/dev/null || { echo "promtool was not found: it comes with Prometheus (on Debian and Ubuntu: apt-get install prometheus)"; exit 1; }
+	$(BIN)/pytest -m promtool
 
 docs: install ## Write the generated documents anew: schemas, metrics.
 	$(BIN)/python -m contracts.generate

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -17,7 +18,9 @@ from services.invariants.check import check
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what needs reference material that nobody named; fail it if what was named is not there."""
+    """Skip what needs a tool that is not here, or reference material that nobody named; fail if that is not there."""
+    if item.get_closest_marker("promtool") is not None and shutil.which("promtool") is None:
+        pytest.skip("promtool is not installed: `make alerts` says how, and fails without it")
     if item.get_closest_marker("fixtures") is None:
         return
     named = os.environ.get("ONWARD_FIXTURES")

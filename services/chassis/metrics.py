@@ -9,6 +9,7 @@ BURIED = Counter(
     "Records sent to the dead letters: unreadable, declared poison by a rule, or a bug's",
     ["service", "topic", "reason"],
 )
+BURIED_BECAUSE = ("unreadable", "poison", "bug")
 DEAD_LETTERS = Gauge("onward_dead_letters", "Records that a reader's dead letters hold", ["service"])
 UNREADABLE = Counter("onward_index_unreadable_total", "Records of a compacted topic that no index could use", ["topic"])
 RETRIES = Counter("onward_step_retries_total", "Batches put off because something did not answer", ["service", "topic"])

@@ -51,6 +51,8 @@ class Reader:
         self._since = since
         self._consumer: Any = None
         self._task: asyncio.Task[None] | None = None
+        for topic in topics:
+            UNREADABLE.labels(topic)
         self.complete = False
         """It has applied everything up to the end offsets taken at its start; or it knows its position everywhere."""
 

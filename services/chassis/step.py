@@ -21,7 +21,7 @@ from services.chassis import traces
 from services.chassis.decoding import Readable, Record, Unreadable, decode
 from services.chassis.failures import Poison, is_transient, where
 from services.chassis.log import logger
-from services.chassis.metrics import BURIED, READ, RETRIES, STEP_RECORDS, STEP_SECONDS
+from services.chassis.metrics import BURIED, BURIED_BECAUSE, READ, RETRIES, STEP_RECORDS, STEP_SECONDS
 from services.chassis.publishing import Publisher
 
 Handler = Callable[[Sequence[Any]], Awaitable[Sequence[Event]]]
@@ -116,6 +116,10 @@ class Step(ConsumerRebalanceListener):
         self._joined = False
         self.consumer: Any = None
         self._at_hand: tuple[int, int] | None = None
+        # There from the start, for Prometheus takes a series that appears for one that always was so.
+        RETRIES.labels(reader, topic)
+        for reason in BURIED_BECAUSE:
+            BURIED.labels(reader, topic, reason)
 
     # What the service's host asks
 
