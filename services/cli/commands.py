@@ -63,13 +63,17 @@ def down(
 
 @app.command()
 def status(folder: Folder = local.DEFAULT_FOLDER, as_json: AsJson = False) -> None:
-    """What runs here, and whether it is ready, or why not. Exit code 1 when something is not."""
+    """What runs here, whether it is ready or why not, and what waits. Exit code 1 when something is not ready."""
+    from services.cli.status import backlog_in, scraped
+
     system = local.find(folder)
     workers = {worker.name: local.readiness(worker) for worker in system.workers}
     ready = all(answer is not None and answer["status"] == "ready" for answer in workers.values())
     whole = len(workers) == len(local.WORKERS)
+    backlog = backlog_in(scraped(worker.url) for worker in system.workers)
     if as_json:
-        print_json({"ready": ready and whole, "url": system.base_url, "workers": workers})
+        described = {"ready": ready and whole, "url": system.base_url, "workers": workers}
+        print_json({**described, "backlog": backlog.described()})
     else:
         out.print(f"{system.base_url}   {'ready' if ready and whole else 'NOT READY'}")
         for worker in local.WORKERS:
@@ -79,6 +83,9 @@ def status(folder: Folder = local.DEFAULT_FOLDER, as_json: AsJson = False) -> No
                 continue
             for name, reasons in answer["services"].items():
                 out.print(f"  {worker.name:8} {name:14} {'; '.join(reasons) or 'ready'}", markup=False)
+        for table in backlog.tables():
+            out.print()
+            out.print(table)
     if not (ready and whole):
         raise typer.Exit(1)
 

@@ -58,6 +58,11 @@ class Running:
     child: Child
     port: int
 
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self.port}"
+
 
 @dataclass(frozen=True)
 class LocalSystem:
@@ -94,7 +99,7 @@ def start(folder: Path, *, say: Callable[[str], None], port: int = DEFAULT_PORT)
         running = _start_workers(folder, settings, port)
     system = LocalSystem(
         folder=folder.resolve(),
-        base_url=f"http://127.0.0.1:{running[0].port}",
+        base_url=running[0].url,
         kafka_bootstrap_servers=backing.kafka_bootstrap_servers,
         database_url=backing.database_url,
         keys_file=public,
@@ -180,7 +185,7 @@ def _reasons(worker: Running, except_for: frozenset[str]) -> list[str]:
 def readiness(worker: Running) -> dict[str, Any] | None:
     """What the worker says of its readiness; None when it does not answer."""
     try:
-        answer = httpx.get(f"http://127.0.0.1:{worker.port}/health/ready", timeout=2.0)
+        answer = httpx.get(f"{worker.url}/health/ready", timeout=2.0)
         return dict(answer.json())
     except (httpx.HTTPError, ValueError):
         return None
@@ -200,7 +205,7 @@ def find(folder: Path) -> LocalSystem:
     private, public = make_keys(folder.resolve() / "keys")
     return LocalSystem(
         folder=folder.resolve(),
-        base_url=f"http://127.0.0.1:{running[0].port}",
+        base_url=running[0].url,
         kafka_bootstrap_servers=servers.kafka.bootstrap_servers
         if servers.kafka
         else os.environ.get("KAFKA_BOOTSTRAP_SERVERS", ""),

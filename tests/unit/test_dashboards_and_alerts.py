@@ -1,17 +1,12 @@
 """Dashboards and alert rules: they speak of metrics that exist, and each alert has its cases."""
 
-import json
 import re
 import subprocess
-from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
-ALERTS = DEPLOY / "alerts"
-DASHBOARD = DEPLOY / "dashboards" / "onward.json"
+from tests.dashboards import ALERTS, DEPLOY, panels, queries
 
 
 def documented() -> set[str]:
@@ -21,17 +16,6 @@ def documented() -> set[str]:
     for name, kind in re.findall(r"^\| `(onward_\w+)` \| (\w+)", page, re.MULTILINE):
         names |= {f"{name}_{part}" for part in ("bucket", "sum", "count")} if kind == "histogram" else {name}
     return names
-
-
-def panels() -> list[dict[str, Any]]:
-    """The dashboard's panels, without the headings of its rows."""
-    return [panel for panel in json.loads(DASHBOARD.read_text())["panels"] if panel["type"] != "row"]
-
-
-def queries() -> list[str]:
-    """Every query of the dashboard and of the alert rules."""
-    rules = yaml.safe_load((ALERTS / "onward.yaml").read_text())["groups"][0]["rules"]
-    return [one["expr"] for panel in panels() for one in panel["targets"]] + [rule["expr"] for rule in rules]
 
 
 def test_every_query_is_of_metrics_that_are_documented() -> None:
