@@ -1,6 +1,7 @@
 """Pathways' tables and routes on a real PostgreSQL, with a publisher that only records."""
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,9 +20,11 @@ from services.chassis.outbox import Outbox
 from services.chassis.service import Service as Hosted
 from services.chassis.settings import Settings
 from services.chassis.web import create_app
-from services.pathways import capacity_http
+from services.pathways import capacity_http, places_http
 from services.pathways.capacity_store import CapacityReports
+from services.pathways.directory_file import write_rows
 from services.pathways.http import routes
+from services.pathways.postcodes import Postcodes
 from services.pathways.service import MIGRATIONS
 from services.pathways.store import Listings
 from tests.pathways_examples import NOON
@@ -45,7 +48,9 @@ class Pathways:
 
     async def load(self, *services: Service, desks: tuple[Desk, ...] = (), **options: Any) -> dict[str, Any]:
         """What the store answers."""
-        return (await self.listings.load(services, desks, by=EDITOR, **options)).model_dump()
+        with tempfile.TemporaryFile() as rows:
+            write_rows((*services, *desks), rows)
+            return (await self.listings.load(rows, by=EDITOR, **options)).model_dump()
 
     async def told(self) -> list[Any]:
         """Everything that was told, in order, once the outbox is empty."""
@@ -97,6 +102,7 @@ async def running(database: str, folder: Path) -> AsyncIterator[Pathways]:
     hosted = Hosted("pathways", settings, database=store)
     hosted.serves(routes(listings))
     hosted.serves(capacity_http.routes(CapacityReports(store, outbox, clock=clock, new_id=uuid4)))
+    hosted.serves(places_http.routes(Postcodes(store)))
     app = create_app([hosted], Verifier.from_file(public))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://pathways") as client:
         one = Pathways(store, outbox, publisher, listings, client, signing)

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, Field
 
 from contracts.people import Position
-from services.chassis.problems import Fault
+from services.pathways.faults import FileFault
 from services.pathways.towns import town, towns_like
 
 PlaceKind = Literal["town", "outcode", "postcode"]
@@ -59,12 +59,6 @@ class NoTable(PlaceUnknown):
     """No postcode table has been loaded."""
 
 
-class TableFault(Fault):
-    """What is wrong with a table, and in which line of it; none where it is the whole."""
-
-    line: int | None = None
-
-
 def kind_of(asked: str) -> PlaceKind:
     """What was named: a postcode or an outcode by its form, else a town."""
     code = code_of(asked)
@@ -102,7 +96,7 @@ def outcode_of(postcode: str) -> str:
     return postcode[:-3]
 
 
-def read_table(lines: Iterable[bytes]) -> Iterator[Coded | TableFault]:
+def read_table(lines: Iterable[bytes]) -> Iterator[Coded | FileFault]:
     """The rows of an open postcode table: CSV in UTF-8 with a line of names. Rows without a position are left out.
 
     It has a column of whole postcodes (as the ONS Postcode Directory) or of outcodes, and latitude and longitude in
@@ -118,7 +112,7 @@ def read_table(lines: Iterable[bytes]) -> Iterator[Coded | TableFault]:
             code, form = names.index("outcode"), OUTCODE
         if code is None or latitude is None or longitude is None:
             wanted = "pcds, lat and long (the ONS Postcode Directory), or outcode, latitude and longitude"
-            yield TableFault(pointer="", line=1, message=f"the first line must name the columns {wanted}")
+            yield FileFault(pointer="", line=1, message=f"the first line must name the columns {wanted}")
             return
         for row in reader:
             if row:
@@ -126,9 +120,9 @@ def read_table(lines: Iterable[bytes]) -> Iterator[Coded | TableFault]:
                 if read is not None:
                     yield read
     except UnicodeDecodeError:
-        yield TableFault(pointer="", line=reader.line_num + 1, message="it is not UTF-8: save the table as UTF-8")
+        yield FileFault(pointer="", line=reader.line_num + 1, message="it is not UTF-8: save the table as UTF-8")
     except csv.Error as error:
-        yield TableFault(pointer="", line=reader.line_num, message=f"it is not CSV, or half a file: {error}")
+        yield FileFault(pointer="", line=reader.line_num, message=f"it is not CSV, or half a file: {error}")
 
 
 def _decoded(lines: Iterable[bytes]) -> Iterator[str]:
@@ -144,23 +138,23 @@ def _column(names: list[str], wanted: tuple[str, ...]) -> int | None:
 
 def _row(
     row: list[str], names: list[str], code: int, latitude: int, longitude: int, form: re.Pattern[str], line: int
-) -> Coded | TableFault | None:
+) -> Coded | FileFault | None:
     if len(row) != len(names):
         message = f"it has {len(row)} columns of {len(names)}: is it half a file?"
-        return TableFault(pointer="", line=line, message=message)
+        return FileFault(pointer="", line=line, message=message)
     compact = code_of(row[code])
     if not form.fullmatch(compact):
         kind = "a postcode" if form is POSTCODE else "an outcode"
-        return TableFault(pointer=f"/{names[code]}", line=line, message=f"it is not {kind}")
+        return FileFault(pointer=f"/{names[code]}", line=line, message=f"it is not {kind}")
     if not row[latitude].strip() or not row[longitude].strip():
         return None
     try:
         north, east = float(row[latitude]), float(row[longitude])
     except ValueError:
-        return TableFault(pointer=f"/{names[latitude]}", line=line, message="latitude and longitude must be numbers")
+        return FileFault(pointer=f"/{names[latitude]}", line=line, message="latitude and longitude must be numbers")
     if north >= NO_GRID_REFERENCE:
         return None
     if not (49 <= north <= 61 and -9 <= east <= 2.5):
         message = "the position is not in the United Kingdom: are latitude and longitude the right way round?"
-        return TableFault(pointer=f"/{names[latitude]}", line=line, message=message)
+        return FileFault(pointer=f"/{names[latitude]}", line=line, message=message)
     return Coded(compact, north, east)

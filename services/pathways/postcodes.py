@@ -13,13 +13,13 @@ from pydantic import BaseModel
 from services.chassis.audit import audit
 from services.chassis.database import Database
 from services.chassis.identity import Caller
+from services.pathways.faults import MOST_FAULTS, FileFault, FileFaulty
 from services.pathways.places import (
     HOW_TO_LOAD,
     Coded,
     NoTable,
     Place,
     PlaceUnknown,
-    TableFault,
     code_of,
     kind_of,
     outcode_of,
@@ -30,8 +30,6 @@ from services.pathways.places import (
 
 LOAD_SECONDS = 900
 """The whole ONS Postcode Directory has 2.7 million rows."""
-MOST_FAULTS = 100
-"""After so many faults a file is read no further."""
 
 ONE_AT_A_TIME = """
 -- One load of a table at a time; lookups are not held up.
@@ -82,15 +80,11 @@ class Counted(BaseModel):
     outcodes: int
 
 
-class TableFaulty(Exception):
-    """A postcode table does not hold, and nothing of it was kept. `faults` names every one by its line."""
+class TableFaulty(FileFaulty):
+    """A postcode table does not hold, and the one before stands."""
 
-    def __init__(self, faults: Iterable[TableFault]) -> None:
-        self.faults = tuple(faults)
-        lines = [f"line {fault.line or '?'}: {fault.message}" for fault in self.faults]
-        super().__init__(
-            "\n  ".join(["the postcode table is refused whole; mend each fault and load it again:", *lines])
-        )
+    def __init__(self, faults: Iterable[FileFault]) -> None:
+        super().__init__(list(faults), "the postcode table")
 
 
 class Postcodes:
@@ -132,7 +126,7 @@ class Postcodes:
                     await connection.execute(SWAP, timeout=LOAD_SECONDS)
                 except asyncpg.UniqueViolationError as error:
                     message = f"a code stands in it more than once: {error.detail}"
-                    raise TableFaulty([TableFault(pointer="", message=message)]) from None
+                    raise TableFaulty([FileFault(pointer="", message=message)]) from None
                 await connection.execute(ANALYSE, timeout=LOAD_SECONDS)
                 await audit(connection, by, "postcode table loaded", [])
                 row = await connection.fetchrow(COUNT, timeout=LOAD_SECONDS)
@@ -142,7 +136,7 @@ class Postcodes:
 
 def write_rows(table: BinaryIO, rows: BinaryIO) -> int:
     """Check a table and write its rows for COPY, rewound; returns how many. Raises TableFaulty."""
-    faults: list[TableFault] = []
+    faults: list[FileFault] = []
     count = 0
     text = io.TextIOWrapper(rows, encoding="ascii", newline="")
     writer = csv.writer(text)
@@ -157,7 +151,7 @@ def write_rows(table: BinaryIO, rows: BinaryIO) -> int:
     text.detach()
     rows.seek(0)
     if not count and not faults:
-        faults.append(TableFault(pointer="", message="it has no row with a position"))
+        faults.append(FileFault(pointer="", message="it has no row with a position"))
     if faults:
         raise TableFaulty(faults)
     return count

@@ -1,9 +1,12 @@
 """The directory as pathways remembers it, and what is told of its changes, in one transaction."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
+from typing import BinaryIO
 from uuid import UUID
 
+import asyncpg
 from pydantic import BaseModel
 
 from contracts.directory import DeskListed, DeskListedData, Service, ServiceListed, ServiceListedData
@@ -21,34 +24,92 @@ ONE_AT_A_TIME = """
 lock table services, desks in share row exclusive mode
 """
 
+STAGE = """
+-- What a load brings, and what it changes, both gone with the transaction: nothing of them is ever half there.
+create temporary table staged (
+    number bigint generated always as identity, kind text, id text, active boolean, body text
+) on commit drop;
+create temporary table changed (
+    number bigint generated always as identity, kind text, id text, version integer, delisted boolean
+) on commit drop;
+"""
+
 LIST_SERVICES = """
 -- List each service: a new one with version 1, a changed one with its next version. One that stands as it was is not
--- returned, and so is not told again.
-insert into services as known (service_id, version, active, body)
-select service_id, 1, active, body from unnest($1::text[], $2::boolean[], $3::text[]) new (service_id, active, body)
-on conflict (service_id) do update
-  set version = known.version + 1, active = excluded.active, body = excluded.body
-  where known.body <> excluded.body
-returning service_id, version
+-- among the changed, and so is not told again.
+with listed as (
+  insert into services as known (service_id, version, active, body)
+  select id, 1, active, body from staged where kind = 'service' order by number
+  on conflict (service_id) do update
+    set version = known.version + 1, active = excluded.active, body = excluded.body
+    where known.body <> excluded.body
+  returning service_id, version
+)
+insert into changed (kind, id, version, delisted) select 'service', service_id, version, false from listed
+"""
+
+DELIST_MISSING = """
+-- Delist the active services that the load does not bring. The body is JSON without blanks, in which these words can
+-- stand for nothing else: inside a text they would be escaped.
+with delisted as (
+  update services set version = version + 1, active = false, body = replace(body, '"active":true', '"active":false')
+  where active and not exists (select from staged where kind = 'service' and id = service_id)
+  returning service_id, version
+)
+insert into changed (kind, id, version, delisted) select 'service', service_id, version, true from delisted
 """
 
 LIST_DESKS = """
--- The same for desks.
-insert into desks as known (organisation, version, body)
-select organisation, 1, body from unnest($1::text[], $2::text[]) new (organisation, body)
-on conflict (organisation) do update set version = known.version + 1, body = excluded.body
-  where known.body <> excluded.body
-returning organisation, version
+-- The same as for services.
+with listed as (
+  insert into desks as known (organisation, version, body)
+  select id, 1, body from staged where kind = 'desk' order by number
+  on conflict (organisation) do update set version = known.version + 1, body = excluded.body
+    where known.body <> excluded.body
+  returning organisation, version
+)
+insert into changed (kind, id, version, delisted) select 'desk', organisation, version, false from listed
 """
 
-ACTIVE_BESIDES = """
--- The active services that a load does not name.
-select body from services where active and service_id <> all($1::text[])
+COUNT = """
+-- How many entries of a kind the load brought, and what came of them.
+select
+  (select count(*) from staged where kind = $1) as given,
+  count(*) filter (where version = 1) as added,
+  count(*) filter (where version > 1 and not delisted) as changed,
+  count(*) filter (where delisted) as delisted
+from changed where kind = $1
+"""
+
+CHANGED = """
+-- What is to be told, in the load's order, services before desks.
+select changed.kind, changed.version, coalesce(services.body, desks.body) as body
+from changed
+left join services on changed.kind = 'service' and service_id = id
+left join desks on changed.kind = 'desk' and organisation = id
+order by number
+"""
+
+AFTER = """
+-- A page of one kind, after the last one of the page before.
+select service_id as id, body from services where service_id > $1 order by service_id limit $2
+"""
+
+DESKS_AFTER = """
+select organisation as id, body from desks where organisation > $1 order by organisation limit $2
 """
 
 SERVICE = """
 select version, body from services where service_id = $1
 """
+
+
+PAGE = 1000
+"""Entries that are in memory at a time."""
+LOAD_SECONDS = 600
+"""For each statement of a load: a nation's directory has a hundred thousand services."""
+AUDITED = 1000
+"""Ids of a load that its row of the audit names; the count is whole."""
 
 
 class Counted(BaseModel):
@@ -58,17 +119,6 @@ class Counted(BaseModel):
     changed: int
     unchanged: int
     delisted: int = 0
-
-    @classmethod
-    def of(cls, versions: Sequence[int], given: int, delisted: int = 0) -> "Counted":
-        """Counts, from the versions of what was told and the number of entries given."""
-        added = sum(version == 1 for version in versions)
-        return cls(
-            added=added,
-            changed=len(versions) - added - delisted,
-            unchanged=given - (len(versions) - delisted),
-            delisted=delisted,
-        )
 
 
 class Loaded(BaseModel):
@@ -89,65 +139,69 @@ class Listings:
         self._clock = clock
         self._new_id = new_id
 
-    async def load(
-        self, services: Sequence[Service], desks: Sequence[Desk], *, by: Caller, delist_missing: bool = False
-    ) -> Loaded:
-        """List all of these, and delist active services that are not among them where that is asked for."""
+    async def load(self, rows: BinaryIO, *, by: Caller, delist_missing: bool = False) -> Loaded:
+        """List all that is in these rows (`directory_file.write_rows`), and delist other services where asked for."""
         async with self._database.pool.acquire() as connection, connection.transaction():
-            await connection.execute(ONE_AT_A_TIME)
-            missing = await self._missing(connection, services) if delist_missing else []
-            told_services = await self.list_services(connection, [*services, *missing])
-            told_desks = await self.list_desks(connection, desks)
-            changed = [event.subject for event in (*told_services, *told_desks)]
+            await connection.execute(ONE_AT_A_TIME, timeout=LOAD_SECONDS)
+            await connection.execute(STAGE)
+            columns = ["kind", "id", "active", "body"]
+            await connection.copy_to_table("staged", source=rows, columns=columns, format="csv", timeout=LOAD_SECONDS)
+            await connection.execute(LIST_SERVICES, timeout=LOAD_SECONDS)
+            if delist_missing:
+                await connection.execute(DELIST_MISSING, timeout=LOAD_SECONDS)
+            await connection.execute(LIST_DESKS, timeout=LOAD_SECONDS)
+            loaded = Loaded(
+                services=await self._counted(connection, "service"), desks=await self._counted(connection, "desk")
+            )
+            changed = await self._tell(connection)
             await audit(connection, by, "directory loaded", changed)
         self._outbox.wake()
-        return Loaded(
-            services=Counted.of([event.data.version for event in told_services], len(services), len(missing)),
-            desks=Counted.of([event.data.version for event in told_desks], len(desks)),
-        )
+        return loaded
 
-    async def list_services(self, connection: Connection, services: Sequence[Service]) -> list[ServiceListed]:
-        """List services, each id once, in the caller's transaction. Returns what will be told of those that changed."""
-        by_id = {service.service_id: service for service in services}
-        rows = await connection.fetch(
-            LIST_SERVICES,
-            list(by_id),
-            [service.active for service in by_id.values()],
-            [service.model_dump_json() for service in by_id.values()],
-        )
-        now = self._clock()
-        told = [
-            ServiceListed.first(
-                ServiceListedData(version=row["version"], service=by_id[row["service_id"]]),
-                id=self._new_id(),
-                source=SOURCE,
-                subject=row["service_id"],
-                time=now,
-            )
-            for row in rows
-        ]
-        await self._put(connection, told)
-        return told
+    async def _counted(self, connection: Connection, kind: str) -> Counted:
+        row = await connection.fetchrow(COUNT, kind, timeout=LOAD_SECONDS)
+        assert row is not None
+        given, added, changed, delisted = row
+        return Counted(added=added, changed=changed, unchanged=given - added - changed, delisted=delisted)
 
-    async def list_desks(self, connection: Connection, desks: Sequence[Desk]) -> list[DeskListed]:
-        """The same for desks, each organisation once."""
-        by_organisation = {desk.organisation: desk for desk in desks}
-        rows = await connection.fetch(
-            LIST_DESKS, list(by_organisation), [desk.model_dump_json() for desk in by_organisation.values()]
-        )
+    async def _tell(self, connection: Connection) -> list[str]:
+        """Put what changed into the outbox, page by page; returns the first ids."""
         now = self._clock()
-        told = [
-            DeskListed.first(
-                DeskListedData(version=row["version"], desk=by_organisation[row["organisation"]]),
-                id=self._new_id(),
-                source=SOURCE,
-                subject=row["organisation"],
-                time=now,
-            )
-            for row in rows
-        ]
-        await self._put(connection, told)
-        return told
+        changed: list[str] = []
+        cursor = await connection.cursor(CHANGED, timeout=LOAD_SECONDS)
+        while rows := await cursor.fetch(PAGE):
+            # In a thread: the loop has searches to answer meanwhile.
+            events = await asyncio.to_thread(self._events, rows, now)
+            await self._outbox.put_json(connection, events)
+            changed += [key for _, _, key, _ in events[: AUDITED - len(changed)]]
+        return changed
+
+    def _events(self, rows: Sequence[asyncpg.Record], now: datetime) -> list[tuple[UUID, str, str, str]]:
+        return [self._event(row, now) for row in rows]
+
+    def _event(self, row: asyncpg.Record, now: datetime) -> tuple[UUID, str, str, str]:
+        """What is told of a changed entry: id, type, key and JSON."""
+        event: Event
+        if row["kind"] == "service":
+            service = Service.model_validate_json(row["body"])
+            listed = ServiceListedData(version=row["version"], service=service)
+            event = ServiceListed.first(listed, id=self._new_id(), source=SOURCE, subject=service.service_id, time=now)
+        else:
+            desk = Desk.model_validate_json(row["body"])
+            data = DeskListedData(version=row["version"], desk=desk)
+            event = DeskListed.first(data, id=self._new_id(), source=SOURCE, subject=desk.organisation, time=now)
+        return event.id, type(event).TYPE, event.partitionkey, event.to_json().decode()
+
+    async def pages(self) -> AsyncIterator[bytes]:
+        """All that is listed, delisted services too, as JSON lines, a page at a time: services, then desks.
+
+        Each page is read by itself, so that a slow reader holds nothing up; a load meanwhile may be seen in part.
+        """
+        for statement in (AFTER, DESKS_AFTER):
+            last = ""
+            while rows := await self._database.pool.fetch(statement, last, PAGE):
+                last = rows[-1]["id"]
+                yield "".join(f"{row['body']}\n" for row in rows).encode()
 
     async def service(self, service_id: str) -> ServiceListedData | None:
         """A service as it is listed, delisted ones too; none where nobody listed it."""
@@ -155,11 +209,3 @@ class Listings:
         if row is None:
             return None
         return ServiceListedData(version=row["version"], service=Service.model_validate_json(row["body"]))
-
-    async def _missing(self, connection: Connection, services: Sequence[Service]) -> list[Service]:
-        rows = await connection.fetch(ACTIVE_BESIDES, [service.service_id for service in services])
-        return [Service.model_validate_json(row["body"]).model_copy(update={"active": False}) for row in rows]
-
-    async def _put(self, connection: Connection, told: Sequence[Event]) -> None:
-        if told:
-            await self._outbox.put(connection, told)

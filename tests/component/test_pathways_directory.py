@@ -1,15 +1,19 @@
 """The directory on a real PostgreSQL: loaded over HTTP, versioned, and told through the outbox."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from contracts.directory import DeskListed, Service, ServiceListed
 from contracts.people import Desk
+from services.pathways.directory_export import write
 from services.pathways.directory_file import Directory
+from services.pathways.invented import invented
+from services.pathways.towns import towns
 from tests.pathways_examples import NOON, service
-from tests.pathways_running import Pathways
+from tests.pathways_running import EDITOR, Pathways
 
 pytestmark = pytest.mark.backing
 
@@ -92,7 +96,7 @@ async def test_nothing_is_kept_that_cannot_be_told(pathways: Pathways, monkeypat
     async def fail(*_: Any) -> None:
         raise ConnectionResetError
 
-    monkeypatch.setattr(pathways.outbox, "put", fail)
+    monkeypatch.setattr(pathways.outbox, "put_json", fail)
     with pytest.raises(ConnectionResetError):
         await pathways.load(service("S1"), desks=(DESK,))
     assert await pathways.listings.service("S1") is None
@@ -164,3 +168,64 @@ async def test_the_document_is_described(pathways: Pathways) -> None:
     body = described["paths"]["/services/import"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert "#/components/schemas/Service" == body["properties"]["services"]["items"]["$ref"]
     assert "service_id" in described["components"]["schemas"]["Service"]["properties"]
+
+
+@pytest.mark.parametrize(
+    ("name", "media_type"),
+    [
+        ("one.jsonl", "application/x-ndjson"),
+        ("one.json", "application/json; charset=utf-8"),
+        ("one.csv", "text/csv"),
+        ("one.fhir.json", "application/fhir+json"),
+    ],
+)
+async def test_every_form_is_loaded_over_http(
+    pathways: Pathways, tmp_path: Path, name: str, media_type: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is exported in a form and loaded again changes nothing; a changed entry alone is told, over many pages."""
+    monkeypatch.setattr("services.pathways.store.PAGE", 7)
+    services = [one for one in invented(towns(), 30, 1) if isinstance(one, Service)]
+    await pathways.load(*services)
+    answer = await pathways.client.get("/services/export", headers=pathways.token("paramedic"))
+    assert [one.model_dump_json() for one in services] == answer.text.splitlines()
+    [file, *_] = write((Service.model_validate_json(line) for line in answer.text.splitlines()), tmp_path / name)
+    headers = pathways.token(EDITOR.role) | {"content-type": media_type}
+    again = await pathways.client.post("/services/import", content=file.read_bytes(), headers=headers)
+    assert {"added": 0, "changed": 0, "unchanged": 30, "delisted": 0} == again.json()["services"]
+    changed = file.read_text().replace(services[4].name, "Another")
+    once = await pathways.client.post("/services/import", content=changed, headers=headers)
+    assert {"added": 0, "changed": 1, "unchanged": 29, "delisted": 0} == once.json()["services"]
+    told = await pathways.listed()
+    assert [(one.service_id, 1, True) for one in services] == told[:30]
+    assert [(services[4].service_id, 2, True)] == told[30:]
+
+
+@pytest.mark.parametrize(
+    "last",
+    [b'{"service_id": "S2", "name": "cut o', b"not UTF-8: \xff\n", b'{"service_id": "S 2"}\n', b""],
+)
+async def test_nothing_of_a_faulty_file_is_kept(pathways: Pathways, last: bytes) -> None:
+    """However many sound entries stand before the fault, and whatever it is: 422, nothing stored, nothing told."""
+    sound = b"".join(service(f"S1{n}").model_dump_json().encode() + b"\n" for n in range(50))
+    body = sound + (last or service("S10").model_dump_json().encode())
+    headers = pathways.token(EDITOR.role) | {"content-type": "application/jsonl"}
+    answer = await pathways.client.post("/services/import", content=body, headers=headers)
+    assert (422, {51}) == (answer.status_code, {fault["line"] for fault in answer.json()["faults"]})
+    assert (0, []) == (await pathways.database.pool.fetchval("select count(*) from services"), await pathways.told())
+
+
+async def test_an_unknown_form_is_refused(pathways: Pathways) -> None:
+    """415, with the forms that there are."""
+    headers = pathways.token(EDITOR.role) | {"content-type": "application/toml"}
+    answer = await pathways.client.post("/services/import", content=b"", headers=headers)
+    assert (415, True) == (answer.status_code, "text/csv" in answer.json()["detail"])
+
+
+async def test_what_is_delisted_reads_as_it_was_listed(pathways: Pathways) -> None:
+    """All but the one attribute, though its name holds the very words of it."""
+    entry = service("S1", name='"active":true')
+    await pathways.load(entry)
+    await pathways.load(service("S2"), delist_missing=True)
+    kept = await pathways.listings.service("S1")
+    assert kept is not None
+    assert (2, entry.model_copy(update={"active": False})) == (kept.version, kept.service)

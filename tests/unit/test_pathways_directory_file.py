@@ -132,8 +132,8 @@ def test_an_entry_stands_once(tmp_path: Path) -> None:
     """A second entry of one id is a fault that names the first."""
     found = faults(tmp_path, DESK + DESK + SERVICE + SERVICE.replace("A stroke unit", "Another"))
     assert {
-        "/services/1": "service S1: it is there already, as /services/0",
-        "/desks/1": "desk ONW01: it is there already, as /desks/0",
+        "/services/1": "service S1: it is there already, in line 12",
+        "/desks/1": "desk ONW01: it is there already, in line 2",
     } == found
 
 
@@ -156,7 +156,7 @@ def test_what_is_no_directory_is_refused(tmp_path: Path, text: str, pointer: str
     [
         (b"{", "it is not JSON"),
         (b"[]", "it is not an object with services and desks"),
-        (b'"\\ud800"', "it is not JSON"),
+        (b'{"desks": [{"name": "\\ud800"}]}', "it is not JSON"),
     ],
 )
 def test_what_is_no_document_is_refused(body: bytes, message: str) -> None:
@@ -179,5 +179,5 @@ def test_the_message_names_file_entry_and_fault(tmp_path: Path) -> None:
         read_file(file)
     assert [
         f"{file} is refused whole; mend each fault and load it again:",
-        "  /services/0/age_form: service S1: there is no attribute of this name",
+        "  line 2 /services/0/age_form: service S1: there is no attribute of this name",
     ] == str(refused.value).splitlines()

@@ -6,14 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.pathways.places import Coded, PlaceUnknown, TableFault, code_of, kind_of, read_table, town_named, written
+from services.pathways.faults import FileFault
+from services.pathways.places import Coded, PlaceUnknown, code_of, kind_of, read_table, town_named, written
 from services.pathways.postcodes import TableFaulty, write_rows
 from services.pathways.towns import town, towns
 
 ONSPD = "pcd,pcd2,pcds,dointr,doterm,lat,long,imd\n"
 
 
-def rows(text: str) -> list[Coded | TableFault]:
+def rows(text: str) -> list[Coded | FileFault]:
     """What is read of a table."""
     return list(read_table(io.BytesIO(text.encode())))
 

@@ -1,0 +1,224 @@
+"""The forms of directory files: TOML, JSON, JSON lines, CSV and FHIR bundles, read one entry at a time."""
+
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO, Literal, NamedTuple
+
+import ijson
+from ijson.common import JSONError, ObjectBuilder
+from pydantic_core import from_json
+
+from services.pathways.faults import FileFault
+
+Kind = Literal["services", "desks"]
+Form = Literal["toml", "json", "jsonl", "csv"]
+
+FORMS: dict[str, Form] = {
+    ".toml": "toml",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+}
+"""By a file's ending. A FHIR bundle is JSON, and known by what it says that it is."""
+
+MEDIA_TYPES: dict[str, Form] = {
+    "application/json": "json",
+    "application/fhir+json": "json",
+    "application/jsonl": "jsonl",
+    "application/x-ndjson": "jsonl",
+    "text/csv": "csv",
+}
+
+MOST_BYTES_A_LINE = 256 * 1024
+"""Of JSON lines and CSV: an entry without an end must not fill the memory."""
+
+HALF_A_CHARACTER = re.compile(rb"\\ud[89ab][0-9a-f]{2}(?!\\ud[c-f])|(?<!\\ud[89ab][0-9a-f]{2})\\ud[c-f]", re.IGNORECASE)
+"""One surrogate without the other (RFC 8259, section 8.2)."""
+
+KINDS: tuple[Kind, ...] = ("services", "desks")
+
+
+class Raw(NamedTuple):
+    """An entry as it was read, before anything is known of it: what its file calls JSON, and where it stands."""
+
+    kind: Kind
+    value: Any
+    line: int | None
+    pointer: str = ""
+
+
+Reader = Callable[[BinaryIO], Iterator[Raw | FileFault]]
+
+
+def read_toml(file: BinaryIO) -> Iterator[Raw | FileFault]:
+    """Written by hand, so it is small: read at once. A line is that of the entry's header."""
+    try:
+        text = file.read().decode()
+        document = tomllib.loads(text)
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        yield FileFault(pointer="", message=f"it cannot be read as TOML: {error}")
+        return
+    lines = text.splitlines()
+    for name, values in document.items():
+        yield from _listed(name, values)
+        if name in KINDS and isinstance(values, list):
+            headers = [n for n, line in enumerate(lines, 1) if re.match(rf"\s*\[\[\s*{name}\s*\]\]", line)]
+            known = len(headers) == len(values)
+            for number, value in enumerate(values):
+                # Through JSON, so that TOML's dates are read as the wire's are.
+                plain = json.loads(json.dumps(value, default=str))
+                yield Raw(name, plain, headers[number] if known else None, f"/{name}/{number}")
+
+
+def read_json_lines(file: BinaryIO) -> Iterator[Raw | FileFault]:
+    """One service or desk a line, as JSON. What has a service's attributes is a service."""
+    for number, line in lines_of(file):
+        if isinstance(line, FileFault):
+            yield line
+        elif line.strip():
+            try:
+                value = from_json(line)
+            except ValueError as error:
+                yield FileFault(pointer="", line=number, message=f"it is not JSON, or half a file: {error}")
+                continue
+            is_service = not isinstance(value, dict) or bool({"service_id", "service_type", "position"} & value.keys())
+            yield Raw("services" if is_service else "desks", value, number)
+
+
+def lines_of(file: BinaryIO) -> Iterator[tuple[int, bytes | FileFault]]:
+    """Each line with its number, from 1. One that is too long ends the file."""
+    number = 0
+    while line := file.readline(MOST_BYTES_A_LINE):
+        number += 1
+        if len(line) == MOST_BYTES_A_LINE:
+            message = f"it is longer than {MOST_BYTES_A_LINE} bytes: is a line's end missing?"
+            yield number, FileFault(pointer="", line=number, message=message)
+            return
+        yield number, line
+
+
+class Value(NamedTuple):
+    """A value directly in a JSON document, or an item of a list there."""
+
+    name: str
+    number: int | None
+    """Of an item."""
+    line: int
+    value: Any
+
+
+def read_json(file: BinaryIO) -> Iterator[Raw | FileFault]:
+    """A document of services and desks, or a FHIR bundle, which says so by its `resourceType`."""
+    from services.pathways.directory_fhir import read_bundle  # its library is large, and few files need it
+
+    if _is_bundle(file):
+        yield from read_bundle(file)
+        return
+    for one in json_values(file):
+        if isinstance(one, FileFault):
+            yield one
+        elif one.number is None:
+            yield from _listed(one.name, one.value, one.line)
+        elif one.name in KINDS:
+            yield Raw(
+                "services" if one.name == "services" else "desks", one.value, one.line, f"/{one.name}/{one.number}"
+            )
+        elif one.number == 0:
+            yield from _listed(one.name, [], one.line)
+
+
+def json_values(file: BinaryIO) -> Iterator[Value | FileFault]:
+    """The values of a JSON object, one at a time, however large it is; lists are taken apart. Reads from the start."""
+    file.seek(0)
+    lines = _Lines(file)
+    try:
+        events = ijson.parse(lines, use_float=True)
+        first = next(events, None)
+        if first is None or first[1] != "start_map":
+            for _ in events:  # it may not even be JSON
+                pass
+            yield FileFault(pointer="", line=1, message="it is not an object with services and desks")
+            return
+        for prefix, event, value in events:
+            if event == "map_key" and not prefix:
+                yield from _values_of(value, events, lines)
+    except (JSONError, ValueError, RecursionError) as error:
+        said = str(error).removeprefix("b'").split("\n")[0].split("\\n")[0]
+        yield FileFault(pointer="", line=lines.read_so_far, message=f"it is not JSON, or half a file: {said}")
+
+
+def _values_of(name: str, events: Iterator[tuple[str, str, Any]], lines: "_Lines") -> Iterator[Value]:
+    _, event, value = next(events)
+    if event != "start_array":
+        yield Value(name, None, lines.read_so_far, _built(event, value, events))
+        return
+    number = 0
+    for _, event, value in events:
+        if event == "end_array":
+            break
+        line = lines.read_so_far
+        yield Value(name, number, line, _built(event, value, events))
+        number += 1
+    if not number:
+        yield Value(name, None, lines.read_so_far, [])
+
+
+def _built(event: str, value: Any, events: Iterator[tuple[str, str, Any]]) -> Any:
+    """The value that begins with this event."""
+    if event not in ("start_map", "start_array"):
+        return value
+    builder, depth = ObjectBuilder(), 1
+    builder.event(event, value)
+    while depth:
+        _, event, value = next(events)
+        depth += {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}.get(event, 0)
+        builder.event(event, value)
+    return builder.value
+
+
+def _is_bundle(file: BinaryIO) -> bool:
+    """Whether the document names a resource type. Most name it first; one that names it last is read through."""
+    for one in json_values(file):
+        if isinstance(one, FileFault) or one.name in KINDS:
+            return False
+        if one.name == "resourceType":
+            return True
+    return False
+
+
+def _listed(name: str, values: Any, line: int | None = None) -> Iterator[FileFault]:
+    """What is wrong with a member of a document of services and desks."""
+    if name not in KINDS:
+        message = "a directory has services and desks, and nothing of this name"
+        yield FileFault(pointer=f"/{name}", line=line, message=message)
+    elif not isinstance(values, list):
+        yield FileFault(pointer=f"/{name}", line=line, message="it is not a list")
+
+
+class _Lines:
+    """A file that is handed out line by line, so that it is known where an entry begins."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._lines = 0
+        self._ended = True
+
+    @property
+    def read_so_far(self) -> int:
+        """The number of the line that was handed out last, from 1."""
+        return max(1, self._lines)
+
+    def read(self, size: int = -1) -> bytes:
+        """The next line, or a piece of it where it is long; nothing where nothing is asked for."""
+        if size == 0:
+            return b""
+        line = self._file.readline(64 * 1024)
+        if b"\\u" in line and HALF_A_CHARACTER.search(line):
+            raise ValueError("half a character is escaped")  # the library would read a question mark
+        if line and self._ended:
+            self._lines += 1
+        self._ended = line.endswith(b"\n")
+        return line
