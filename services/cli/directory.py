@@ -1,5 +1,6 @@
 """`onward directory`: checking, loading, writing and inventing directories."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +13,15 @@ from contracts.directory import Service
 from services.cli import local
 from services.cli.connection import TRUST, AsJson, Connection, Folder, Organisation, Token, Url, answered, connect
 from services.cli.speaking import Refused, print_json, say
+from services.pathways.codes import CodeTable
 from services.pathways.directory_export import FORMS, write
 from services.pathways.directory_file import Entry, form_of, read, read_file
 from services.pathways.directory_forms import MEDIA_TYPES
-from services.pathways.invented import invented, region
+from services.pathways.invented import Codes, invented, region
 from services.pathways.places import town_named
+from services.pathways.settings import PathwaysSettings
 from services.pathways.towns import town, towns
+from services.pathways.versioned_table import read_table
 
 SHIPPED = next(iter(sorted((Path(__file__).parents[2] / "deploy" / "directory").glob("*.toml"))), Path("missing"))
 """The small directory of the invented region."""
@@ -138,8 +142,9 @@ def directory_generate(
         middle = town(town_named(in_region).name)
         assert middle is not None
         where, many = tuple(region(middle, where)), services
+    codes = Codes.of(read_table(PathwaysSettings.read(os.environ).codes, CodeTable))
     try:
-        _wrote(write(invented(where, many, seed), out), as_json=as_json)
+        _wrote(write(invented(where, many, seed, codes), out), as_json=as_json)
     except ValueError as error:
         raise Refused(str(error)) from None
 

@@ -11,7 +11,7 @@ from datetime import date
 from itertools import accumulate
 from math import asin, cos, radians, sin, sqrt
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from contracts.directory import (
     DAYS,
@@ -25,14 +25,34 @@ from contracts.directory import (
     SymptomGroup,
 )
 from contracts.people import Age, Desk, Gender, Position
+from services.pathways.codes import CodeTable
+from services.pathways.filters import EARTH_KM
 from services.pathways.towns import Town
 
-EARTH_KM = 6371.0088
 KM_A_DEGREE = 111.195
 REGION_KM = 60.0
 """Towns so near to the middle of a region belong to it: as far as the published search looks by default."""
 
-SHARES = {40: 2, 105: 5, 121: 2, 122: 2, 135: 14, 140: 10, 142: 9, 146: 24, 155: 16, 158: 16}
+SHARES = {
+    8: 6,
+    13: 14,
+    38: 9,
+    40: 1,
+    50: 3,
+    100: 16,
+    105: 3,
+    121: 1,
+    122: 1,
+    135: 8,
+    140: 6,
+    142: 5,
+    146: 9,
+    153: 2,
+    154: 2,
+    155: 5,
+    156: 4,
+    158: 5,
+}
 """How many of a hundred services are of each type; what is not here is one of a hundred."""
 
 WEEKDAYS: tuple[Day, ...] = DAYS[:5]
@@ -59,6 +79,18 @@ class Codes:
     dispositions: Sequence[str] = ()
     referral_roles: Sequence[str] = ()
 
+    @classmethod
+    def of(cls, table: CodeTable) -> Self:
+        """All codes of a table."""
+        groups = table.symptom_groups.items()
+        return cls(
+            symptom_groups=tuple(
+                SymptomGroup(code=code, discriminators=tuple(one.discriminators)) for code, one in groups
+            ),
+            dispositions=tuple(table.dispositions),
+            referral_roles=tuple(table.referral_roles),
+        )
+
 
 NO_CODES = Codes()
 
@@ -78,20 +110,24 @@ MENTAL_HEALTH = Kind("M", "Mental Health Trust", "crisis line for professionals"
 URGENT_CARE = Kind("U", "Urgent Care", "shift lead", 8)
 AMBULANCE = Kind("A", "Ambulance Trust", "clinical hub", 200)
 
+PRIMARY_CARE = Kind("P", "Primary Care", "duty doctor", 25)
+SOCIAL_CARE = Kind("L", "Adult Social Care", "duty desk", 20)
+
 OF_TYPE = {
-    40: HOSPITALS,
-    105: HOSPITALS,
-    121: HOSPITALS,
-    122: HOSPITALS,
-    135: URGENT_CARE,
-    140: HOSPITALS,
+    **dict.fromkeys((40, 105, 121, 122, 140, 153, 154), HOSPITALS),
+    **dict.fromkeys((38, 50, 146, 155), COMMUNITY),
+    **dict.fromkeys((13, 100), PRIMARY_CARE),
+    8: SOCIAL_CARE,
     142: MENTAL_HEALTH,
-    146: COMMUNITY,
-    155: COMMUNITY,
     158: AMBULANCE,
 }
+KINDS = (HOSPITALS, COMMUNITY, MENTAL_HEALTH, URGENT_CARE, AMBULANCE, PRIMARY_CARE, SOCIAL_CARE)
 
-NEVER_CLOSES = {40, 105, 121, 122}
+PROFILES = 12
+"""Clinical profiles of a type that services share, as those of the Directory of Services are made from templates. One
+of five services has its own."""
+
+NEVER_CLOSES = {40, 105, 121, 122, 153}
 
 
 def region(middle: Town, towns: Sequence[Town]) -> list[Town]:
@@ -108,7 +144,7 @@ def invented(towns: Sequence[Town], services: int, seed: int, codes: Codes = NO_
     organisations = _organisations(towns, types, seed)
     for organisation in organisations:
         yield organisation.desk
-    by_kind = {kind: [one for one in organisations if one.kind is kind] for kind in (*OF_TYPE.values(), URGENT_CARE)}
+    by_kind = {kind: [one for one in organisations if one.kind is kind] for kind in KINDS}
     people = list(accumulate(one.population for one in towns))
     nearest: dict[tuple[Kind, Town], _Organisation] = {}
     names: set[str] = set()
@@ -119,7 +155,7 @@ def invented(towns: Sequence[Town], services: int, seed: int, codes: Codes = NO_
         if (kind, where) not in nearest:
             nearest[kind, where] = min(by_kind[kind], key=lambda one: _km(one.town.position, where.position))
         name = f"{_name(random, names, number)} {SERVICE_TYPES[service_type]}"
-        yield _service(number, service_type, name, nearest[kind, where], drawn_near(where, random), random, codes)
+        yield _service(number, service_type, name, nearest[kind, where], drawn_near(where, random), seed, random, codes)
 
 
 def drawn_near(town: Town, random: Random) -> Position:
@@ -157,7 +193,7 @@ def _organisations(towns: Sequence[Town], types: Sequence[int], seed: int) -> li
     """For each kind as many as its services need, in the largest towns."""
     largest = sorted(towns, key=lambda one: (-one.population, one.name))
     found, names = [], set[str]()
-    for kind in dict.fromkeys((*OF_TYPE.values(), URGENT_CARE)):
+    for kind in KINDS:
         services = sum(_kind(service_type) is kind for service_type in types)
         for number in range(min(-(-services // kind.services), len(largest))):
             random = Random(f"{seed}/organisation/{kind.letter}/{number}")  # noqa: S311 - nothing is secret
@@ -177,6 +213,7 @@ def _service(
     name: str,
     owner: _Organisation,
     position: Position,
+    seed: int,
     random: Random,
     codes: Codes,
 ) -> Service:
@@ -196,7 +233,7 @@ def _service(
         instructions=random.choice(INSTRUCTIONS),
         hours=hours,
         **booking,
-        **_restrictions(service_type, random, codes),
+        **_restrictions(service_type, seed, random, codes),
     )
 
 
@@ -245,7 +282,7 @@ def _sessions(hours: OpeningHours, random: Random) -> tuple[SlotSession, ...]:
     )
 
 
-def _restrictions(service_type: int, random: Random, codes: Codes) -> dict[str, Any]:
+def _restrictions(service_type: int, seed: int, random: Random, codes: Codes) -> dict[str, Any]:
     """Limits as directories have them; most services have one or none, some have several."""
     limits: dict[str, Any] = {}
     drawn = random.random()
@@ -265,13 +302,9 @@ def _restrictions(service_type: int, random: Random, codes: Codes) -> dict[str, 
         limits["genders"] = (random.choice(GENDERS),)
     if service_type in NEVER_CLOSES:
         return limits
-    if codes.symptom_groups and random.random() < 0.6:
-        taken = [group for group in codes.symptom_groups if random.random() < 0.75] or [codes.symptom_groups[0]]
-        limits["symptom_groups"] = tuple(_narrowed(group, random) for group in taken)
-    if codes.dispositions and random.random() < 0.5:
-        limits["dispositions"] = tuple(code for code in codes.dispositions if random.random() < 0.75)
-    if codes.referral_roles and random.random() < 0.1:
-        limits["referral_roles"] = (random.choice(codes.referral_roles),)
+    own = random.random() < 0.2
+    profile = random.randrange(1_000_000) if own else f"{service_type}/{random.randrange(PROFILES)}"
+    limits |= _clinical(Random(f"{seed}/profile/{profile}"), codes)  # noqa: S311 - nothing is secret
     if random.random() < 0.12:
         limits["commissioned_by"] = tuple(sorted({surgery(random) for _ in range(random.randint(1, 12))}))
         limits["restricted"] = random.random() < 0.5
@@ -281,6 +314,18 @@ def _restrictions(service_type: int, random: Random, codes: Codes) -> dict[str, 
         limits["promoted_to"] = (area(random),)
     if random.random() < 0.1:
         limits["only_if_open_within_minutes"] = random.choice((0, 15, 30))
+    return limits
+
+
+def _clinical(random: Random, codes: Codes) -> dict[str, Any]:
+    limits: dict[str, Any] = {}
+    if codes.symptom_groups and random.random() < 0.6:
+        taken = [group for group in codes.symptom_groups if random.random() < 0.75] or [codes.symptom_groups[0]]
+        limits["symptom_groups"] = tuple(_narrowed(group, random) for group in taken)
+    if codes.dispositions and random.random() < 0.5:
+        limits["dispositions"] = tuple(code for code in codes.dispositions if random.random() < 0.75)
+    if codes.referral_roles and random.random() < 0.1:
+        limits["referral_roles"] = (random.choice(codes.referral_roles),)
     return limits
 
 

@@ -96,7 +96,7 @@ def outcode_of(postcode: str) -> str:
     return postcode[:-3]
 
 
-def read_table(lines: Iterable[bytes]) -> Iterator[Coded | FileFault]:
+def read_postcodes(lines: Iterable[bytes]) -> Iterator[Coded | FileFault]:
     """The rows of an open postcode table: CSV in UTF-8 with a line of names. Rows without a position are left out.
 
     It has a column of whole postcodes (as the ONS Postcode Directory) or of outcodes, and latitude and longitude in

@@ -8,7 +8,7 @@ from services.chassis.identity import CallerOf
 from services.chassis.problems import Problem
 from services.pathways.http import EDITOR
 from services.pathways.places import NoTable, Place, PlaceUnknown
-from services.pathways.postcodes import Counted, Postcodes, TableFaulty
+from services.pathways.postcodes import Counted, Postcodes, PostcodesFaulty
 from services.pathways.upload import uploaded
 
 
@@ -45,7 +45,7 @@ def routes(postcodes: Postcodes) -> APIRouter:
         async with uploaded(request) as table:
             try:
                 return await postcodes.load(table, by=caller)
-            except TableFaulty as faulty:
+            except PostcodesFaulty as faulty:
                 detail = "Nothing of it was kept. Mend each fault and send it again."
                 raise Problem(422, "The postcode table does not hold", detail, faults=faulty.faults) from None
 

@@ -23,7 +23,7 @@ from services.pathways.places import (
     code_of,
     kind_of,
     outcode_of,
-    read_table,
+    read_postcodes,
     town_named,
     written,
 )
@@ -80,7 +80,7 @@ class Counted(BaseModel):
     outcodes: int
 
 
-class TableFaulty(FileFaulty):
+class PostcodesFaulty(FileFaulty):
     """A postcode table does not hold, and the one before stands."""
 
     def __init__(self, faults: Iterable[FileFault]) -> None:
@@ -114,7 +114,7 @@ class Postcodes:
         )
 
     async def load(self, table: BinaryIO, *, by: Caller) -> Counted:
-        """Put this table in the place of the one before. Raises TableFaulty, and then keeps the one before."""
+        """Put this table in the place of the one before. Raises PostcodesFaulty, and then keeps the one before."""
         with tempfile.TemporaryFile() as rows:
             await asyncio.to_thread(write_rows, table, rows)
             async with self._database.pool.acquire() as connection, connection.transaction():
@@ -126,7 +126,7 @@ class Postcodes:
                     await connection.execute(SWAP, timeout=LOAD_SECONDS)
                 except asyncpg.UniqueViolationError as error:
                     message = f"a code stands in it more than once: {error.detail}"
-                    raise TableFaulty([FileFault(pointer="", message=message)]) from None
+                    raise PostcodesFaulty([FileFault(pointer="", message=message)]) from None
                 await connection.execute(ANALYSE, timeout=LOAD_SECONDS)
                 await audit(connection, by, "postcode table loaded", [])
                 row = await connection.fetchrow(COUNT, timeout=LOAD_SECONDS)
@@ -135,12 +135,12 @@ class Postcodes:
 
 
 def write_rows(table: BinaryIO, rows: BinaryIO) -> int:
-    """Check a table and write its rows for COPY, rewound; returns how many. Raises TableFaulty."""
+    """Check a table and write its rows for COPY, rewound; returns how many. Raises PostcodesFaulty."""
     faults: list[FileFault] = []
     count = 0
     text = io.TextIOWrapper(rows, encoding="ascii", newline="")
     writer = csv.writer(text)
-    for one in read_table(table):
+    for one in read_postcodes(table):
         if isinstance(one, Coded):
             count += 1
             writer.writerow(one)
@@ -153,5 +153,5 @@ def write_rows(table: BinaryIO, rows: BinaryIO) -> int:
     if not count and not faults:
         faults.append(FileFault(pointer="", message="it has no row with a position"))
     if faults:
-        raise TableFaulty(faults)
+        raise PostcodesFaulty(faults)
     return count

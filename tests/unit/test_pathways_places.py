@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.pathways.faults import FileFault
-from services.pathways.places import Coded, PlaceUnknown, code_of, kind_of, read_table, town_named, written
-from services.pathways.postcodes import TableFaulty, write_rows
+from services.pathways.places import Coded, PlaceUnknown, code_of, kind_of, read_postcodes, town_named, written
+from services.pathways.postcodes import PostcodesFaulty, write_rows
 from services.pathways.towns import town, towns
 
 ONSPD = "pcd,pcd2,pcds,dointr,doterm,lat,long,imd\n"
@@ -16,12 +16,12 @@ ONSPD = "pcd,pcd2,pcds,dointr,doterm,lat,long,imd\n"
 
 def rows(text: str) -> list[Coded | FileFault]:
     """What is read of a table."""
-    return list(read_table(io.BytesIO(text.encode())))
+    return list(read_postcodes(io.BytesIO(text.encode())))
 
 
 def faults(text: str | bytes) -> list[tuple[int | None, str]]:
     """Line and message of each fault of a table."""
-    with pytest.raises(TableFaulty) as refused:
+    with pytest.raises(PostcodesFaulty) as refused:
         write_rows(io.BytesIO(text if isinstance(text, bytes) else text.encode()), io.BytesIO())
     return [(fault.line, fault.message) for fault in refused.value.faults]
 
