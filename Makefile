@@ -27,7 +27,7 @@ export SSL_CERT_FILE ?= $(PIP_CERT)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test test-fast lint types bench faults alerts docs lock clean
+.PHONY: help install demo up down test test-fast lint types bench faults exact alerts docs lock clean
 
 help: ## List every habit with a sentence.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,10 +56,10 @@ down: install ## Stop what `make up` started; the data stays.
 	$(BIN)/onward down
 
 test: install ## Run every test, on a real Kafka and PostgreSQL.
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not exact"
 
 test-fast: install ## Run the tests that need no Kafka and no PostgreSQL: under a minute.
-	$(BIN)/pytest -m "not backing"
+	$(BIN)/pytest -m "not backing and not exact"
 
 lint: install ## Check the code's form and that imports go one way only.
 	$(BIN)/ruff check .
@@ -74,6 +74,9 @@ bench: install ## Measure throughput and latency; the figures go to build/bench/
 
 faults: install ## Kill each service amid traffic and see that nothing is lost.
 	$(BIN)/pytest tests/journeys -k kill
+
+exact: install ## Compare the search with a plain one on ten thousand directories: some two minutes.
+	$(BIN)/pytest tests/exact
 
 alerts: install ## Check the alert rules and real metrics with Prometheus' own tool.
 	@command -v promtool >/dev/null || { echo "promtool was not found: it comes with Prometheus (on Debian and Ubuntu: apt-get install prometheus)"; exit 1; }

@@ -4,6 +4,7 @@ The published search (nhsd-a2si/docs-dos-api, Check Capacity Summary 1.5) filter
 leaves no trace. What passes it and fails exactly one criterion of the second is a near miss (there: a gap).
 """
 
+from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -36,6 +37,7 @@ ELSEWHERE = 1 << len(CRITERIA)
 """Of a territory: it is promoted to another area than that of the search. That excludes nothing."""
 
 
+@lru_cache(maxsize=4096)
 def failed(bits: int) -> tuple[Criterion, ...]:
     """The criteria that a service fails, in order."""
     return tuple(criterion for criterion, bit in BITS.items() if bits & bit)

@@ -145,10 +145,6 @@ class Registers:
             **capacity_row(entry.reported),
         }
 
-    def timetable_of(self, entry: Entry) -> Timetable:
-        """The hours of an entry."""
-        return self.timetables[self._hours.number_of(entry.hours)]
-
     def _timetable(self, hours: OpeningHours) -> int:
         number = self._hours.number_of(hours)
         while number >= len(self.timetables):
@@ -209,6 +205,10 @@ class Snapshot(NamedTuple):
         """A service, delisted or not; None where it is not in the directory."""
         slot = self.slot(service_id)
         return None if slot is None else self.entries[slot]
+
+    def timetable(self, slot: int) -> Timetable:
+        """The hours of a service."""
+        return self.registers.timetables[self.columns.timetable[slot]]
 
     @property
     def active(self) -> int:

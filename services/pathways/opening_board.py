@@ -49,9 +49,9 @@ class OpeningBoards:
         opens, closes = np.zeros((2, len(timetables)), np.int64)
         last = np.zeros(len(timetables), np.int64)
         days = minutes // MINUTES_A_DAY
-        for day in np.unique(days):
+        for day in set(days.tolist()):
             here = np.flatnonzero(days == day)
-            board = self._board(int(day))
+            board = self._board(day)
             opens[here], closes[here] = board.next_of(timetables[here], minutes[here], self._timetables)
             last[here] = board.ends
         closing = (opens <= minutes) & (closes < minutes + STAYS_OPEN_MINUTES + past)

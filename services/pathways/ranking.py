@@ -158,13 +158,29 @@ def _place_in_group(groups: Numbers) -> Numbers:
     return place
 
 
-def nearest_failing_one(snapshot: Snapshot, found: Field) -> Numbers:
-    """Places of those that fail exactly one criterion, search by search, nearest first."""
-    failed = found.failed
-    near = np.flatnonzero((failed != 0) & (failed & (failed - 1) == 0) & (found.choice != PROPOSAL))
-    by = (snapshot.columns.place_of_id[found.slot[near]], found.metres[near], found.search[near])
-    order: Numbers = near[np.lexsort(by)]
-    return order
+def first_of_each(searches: Numbers, most: int) -> dict[int, Numbers]:
+    """For each search the first places, at most so many, that are its own."""
+    first = np.flatnonzero(_place_in_group(searches) < most)
+    first = first[np.argsort(searches[first], kind="stable")]
+    begins = np.flatnonzero(np.diff(searches[first], prepend=-1))
+    if not len(first):
+        return {}
+    return dict(zip(searches[first[begins]].tolist(), np.split(first, begins[1:]), strict=True))
+
+
+def nearest_failing_one(snapshot: Snapshot, requests: Sequence[SearchRequest], field: Field) -> Numbers:
+    """Places of those that fail exactly one criterion, search by search, nearest first: no more than may be said.
+
+    A service that is named may be there more than once.
+    """
+    failed = field.failed
+    near = np.flatnonzero((failed != 0) & (failed & (failed - 1) == 0) & (field.choice != PROPOSAL))
+    by = (snapshot.columns.place_of_id[field.slot[near]], field.metres[near], field.search[near])
+    order = near[np.lexsort(by)]
+    most = np.array([request.most_near_misses + len(request.wanted or ()) for request in requests])
+    search = field.search[order]
+    some: Numbers = order[_place_in_group(search) < most[search]]
+    return some
 
 
 def nearness(snapshot: Snapshot, found: Field) -> Numbers:

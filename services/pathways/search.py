@@ -4,7 +4,7 @@ It follows the published search of the Directory of Services (nhsd-a2si/docs-dos
 Where that leaves room, `docs/decisions/pathways-search.md` says how it is read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import NamedTuple
@@ -33,6 +33,7 @@ from services.pathways.ranking import (
     OWN_SURGERY,
     Grades,
     by_road,
+    first_of_each,
     grades_of,
     nearest_failing_one,
     nearness,
@@ -122,19 +123,26 @@ class Search:
         requests = self._requests
         candidates: list[list[Candidate]] = [[] for _ in requests]
         found, grades, order = self._in_order(journeys)
+        places = order[taken(self._snapshot, requests, found.where(order))]
         nearer = nearness(self._snapshot, found)
-        for at in order[taken(self._snapshot, requests, found.where(order))].tolist():
-            of_search = candidates[found.search[at]]
+        for search, choice, slot, metres, *standing in zip(
+            *(column[places].tolist() for column in (found.search, found.choice, found.slot, found.metres)),
+            *(column[places].tolist() for column in (nearer, grades.tie, grades.elsewhere, grades.rank)),
+            strict=True,
+        ):
+            of_search = candidates[search]
             if len(of_search) < MOST_CANDIDATES:
-                of_search.append(self._candidate(found, at, self._why(found, grades, int(nearer[at]), at)))
+                request, hours = requests[search], self._hours(slot, requests[search])
+                why = self._why(self._snapshot.entries[slot], request, choice, metres, hours, Standing(*standing))
+                of_search.append(self._candidate(slot, request, metres, hours, why))
         near_misses = self._near_misses()
-        departments = self._departments()
+        departments, proposed = self._departments()
         return [
             Ranked(
                 candidates=tuple(candidates[one]),
                 near_misses=tuple(near_misses[one]),
-                proposed=self._proposed(departments[one]),
-                catch_all=() if candidates[one] else self._catch_all(departments[one]),
+                proposed=self._department(proposed[one], "nearest emergency department") if one in proposed else None,
+                catch_all=() if candidates[one] else self._catch_all(departments.get(one, ())),
                 distance=self._asked.distances[one],
             )
             for one in range(len(requests))
@@ -148,9 +156,11 @@ class Search:
     def explained(self) -> Explained:
         """Of the one service that the one search named: what excludes it, or that it would be a candidate."""
         [at] = np.flatnonzero(self._field.choice != PROPOSAL).tolist()
-        entry, request = self._of(self._field, at)
-        criteria = failed(int(self._field.failed[at]))
-        excluded = tuple(Exclusion(one, _said(self._snapshot, entry, one, request, self.km)) for one in criteria)
+        slot, km = int(self._field.slot[at]), self._asked.distances[0].km
+        excluded = tuple(
+            Exclusion(one, _said(self._snapshot, slot, one, self._requests[0], km))
+            for one in failed(int(self._field.failed[at]))
+        )
         return Explained(None, "; ".join(one.why for one in excluded), excluded)
 
     def standing(self, service_id: str) -> tuple[int, int]:
@@ -162,117 +172,111 @@ class Search:
         alike = slots[types[slots] == types[slot]].tolist()
         return alike.index(slot), len(alike)
 
-    @property
-    def km(self) -> float:
-        """How far the first search goes."""
-        return self._asked.distances[0].km
-
     # What is said of each
 
-    def _of(self, found: Field, at: int) -> tuple[Entry, SearchRequest]:
-        return self._snapshot.entries[found.slot[at]], self._requests[found.search[at]]
+    def _hours(self, slot: int, request: SearchRequest) -> "Hours":
+        timetable = self._snapshot.timetable(slot)
+        spell = timetable.at(request.at)
+        if spell.is_open:
+            return Hours(True, None, spell.ends)
+        opens_at = timetable.opens(request.at, _session_ends(request))
+        return Hours(False, opens_at, None if opens_at is None else timetable.at(opens_at).ends)
 
-    def _candidate(self, found: Field, at: int, why: str, *, suffix: str = "") -> Candidate:
-        entry, request = self._of(found, at)
-        timetable = self._snapshot.registers.timetable_of(entry)
-        spell, opens_at = timetable.at(request.at), None
-        if not spell.is_open:
-            opens_at = _opens_in_session(self._snapshot, entry, request)
-            spell = spell if opens_at is None else timetable.at(opens_at)
+    def _candidate(
+        self, slot: int, request: SearchRequest, metres: float, hours: "Hours", why: str, *, suffix: str = ""
+    ) -> Candidate:
+        entry = self._snapshot.entries[slot]
         capacity = entry.capacity_at(request.at)
         return Candidate(
             **(entry.always if not suffix else {**entry.always, "name": entry.name + suffix}),
-            distance_km=round(float(found.metres[at]) / METRES, 2),
-            opens_at=opens_at,
-            open_until=spell.ends if spell.is_open else None,
+            distance_km=round(metres / METRES, 2),
+            opens_at=hours.opens_at,
+            open_until=hours.open_until,
             # A candidate is never red; where an emergency department is proposed all the same, its reason says so.
             capacity="unknown" if capacity == "red" else capacity,
             why=why,
         )
 
-    def _why(self, found: Field, grades: Grades, nearer: int, at: int) -> str:
-        entry, request = self._of(found, at)
-        choice = int(found.choice[at])
-        km = float(found.metres[at]) / METRES
+    def _why(
+        self, entry: Entry, request: SearchRequest, choice: int, metres: float, hours: "Hours", standing: "Standing"
+    ) -> str:
         if request.in_order and request.wanted is not None and isinstance(request.wanted[choice], str):
-            how = "named by the sender"
+            why = "named by the sender"
         else:
-            opens_at = _opens_in_session(self._snapshot, entry, request)
-            is_open = opens_at is not None and opens_at <= request.at
-            how = f"{_nth(nearer)} suitable {'open ' if is_open else ''}{_type_name(entry.service_type)}"
-        words = [f"{how}, {km:.1f} km"]
-        if grades.tie[at] == OWN_SURGERY:
-            words.append("the patient's own surgery")
-        elif grades.tie[at] in (COMMISSIONED, COMMISSIONED_RESTRICTED):
-            words.append("commissioned by the patient's surgery")
-        if grades.elsewhere[at]:
-            words.append("promoted to another area")
-        said = request.said_of[choice] if request.said_of else ""
-        whose, ranks = self._snapshot.rules.ranks.of(request.area)
-        if not request.in_order and ranks:
-            said = f"rank {grades.rank[at]} of its type ({whose})"
-        return ", ".join(words) + (f"; {said}" if said else "")
+            is_open = "open " if hours.is_open else ""
+            why = f"{_nth(standing.nearer)} suitable {is_open}{_type_name(entry.service_type)}"
+        why = f"{why}, {metres / METRES:.1f} km"
+        if standing.tie == OWN_SURGERY:
+            why += ", the patient's own surgery"
+        elif standing.tie in (COMMISSIONED, COMMISSIONED_RESTRICTED):
+            why += ", commissioned by the patient's surgery"
+        if standing.elsewhere:
+            why += ", promoted to another area"
+        if request.said_of:
+            return f"{why}; {request.said_of[choice]}"
+        if not request.in_order:
+            whose, ranks = self._snapshot.rules.ranks.of(request.area)
+            return f"{why}; rank {standing.rank} of its type ({whose})" if ranks else why
+        return why
 
     def _near_misses(self) -> list[list[NearMiss]]:
         near: list[list[NearMiss]] = [[] for _ in self._requests]
         seen: set[tuple[int, int]] = set()
         field = self._field
-        for at in nearest_failing_one(self._snapshot, field).tolist():
-            search, slot = int(field.search[at]), int(field.slot[at])
-            request, entry = self._requests[search], self._snapshot.entries[slot]
+        places = nearest_failing_one(self._snapshot, self._requests, field)
+        columns = (field.search, field.slot, field.metres, field.failed)
+        for search, slot, metres, bits in zip(*(column[places].tolist() for column in columns), strict=True):
+            request = self._requests[search]
             if len(near[search]) >= request.most_near_misses or (search, slot) in seen:
                 continue
             seen.add((search, slot))
-            [criterion] = failed(int(field.failed[at]))
-            near[search].append(
-                NearMiss(
-                    service_id=entry.always["service_id"],
-                    name=entry.name,
-                    service_type=entry.service_type,
-                    distance_km=round(float(field.metres[at]) / METRES, 2),
-                    failed=criterion,
-                    why=_said(self._snapshot, entry, criterion, request, self._asked.distances[search].km),
-                )
-            )
+            near[search].append(self._near_miss(slot, request, metres, bits, self._asked.distances[search].km))
         return near
 
-    def _departments(self) -> list[list[int]]:
-        """For each search, places of the emergency departments within the national distance, nearest first."""
-        departments: list[list[int]] = [[] for _ in self._requests]
+    def _near_miss(self, slot: int, request: SearchRequest, metres: float, bits: int, km: float) -> NearMiss:
+        entry = self._snapshot.entries[slot]
+        [criterion] = failed(bits)
+        return NearMiss(
+            service_id=entry.always["service_id"],
+            name=entry.name,
+            service_type=entry.service_type,
+            distance_km=round(metres / METRES, 2),
+            failed=criterion,
+            why=_said(self._snapshot, slot, criterion, request, km),
+        )
+
+    def _departments(self) -> tuple[dict[int, Numbers], dict[int, int]]:
+        """By search: the places of the nearest emergency departments, and of the one to propose.
+
+        One that is open and takes such a patient is proposed before one that does not, whatever its capacity. If none
+        is, the nearest is proposed all the same, and says what speaks against it: a person decides.
+        """
         field = self._field
         near = np.flatnonzero(
             (field.choice == PROPOSAL) & (field.metres <= NATIONAL_KM * METRES)
         )  # a square has corners
-        by = (self._snapshot.columns.place_of_id[field.slot[near]], field.metres[near])
-        for at in near[np.lexsort(by)].tolist():
-            departments[field.search[at]].append(at)
-        return departments
+        near = near[np.lexsort((self._snapshot.columns.place_of_id[field.slot[near]], field.metres[near]))]
+        fit = near[field.failed[near] & AGAINST & ~BITS["capacity"] == 0]
+        nearest = first_of_each(field.search[near], MOST_CATCH_ALL)
+        proposed = {search: int(near[at[0]]) for search, at in nearest.items()}
+        proposed |= {search: int(fit[at[0]]) for search, at in first_of_each(field.search[fit], 1).items()}
+        return {search: near[at] for search, at in nearest.items()}, proposed
 
-    def _proposed(self, departments: Sequence[int]) -> Candidate | None:
-        """The nearest emergency department, whatever its capacity.
-
-        One that is open and takes such a patient goes before one that does not. If there is none, the nearest is given
-        all the same, and says what speaks against it: a person decides.
-        """
-        if not departments:
-            return None
-        fit = [at for at in departments if self._field.failed[at] & AGAINST & ~BITS["capacity"] == 0]
-        return self._department(fit[0] if fit else departments[0], "nearest emergency department")
-
-    def _catch_all(self, departments: Sequence[int]) -> tuple[Candidate, ...]:
+    def _catch_all(self, departments: Iterable[int]) -> tuple[Candidate, ...]:
         return tuple(
             self._department(at, f"catch-all: {_nth(number)} emergency department", suffix=" (Catch-all)")
-            for number, at in enumerate(departments[:MOST_CATCH_ALL])
+            for number, at in enumerate(departments)
         )
 
     def _department(self, at: int, how: str, *, suffix: str = "") -> Candidate:
-        entry, request = self._of(self._field, at)
+        search, slot = int(self._field.search[at]), int(self._field.slot[at])
+        request, metres = self._requests[search], float(self._field.metres[at])
         against = "".join(
-            f"; {_said(self._snapshot, entry, criterion, request, NATIONAL_KM)}"
+            f"; {_said(self._snapshot, slot, criterion, request, NATIONAL_KM)}"
             for criterion in failed(int(self._field.failed[at]) & AGAINST)
         )
-        km = float(self._field.metres[at]) / METRES
-        return self._candidate(self._field, at, f"{how}, {km:.1f} km{against}", suffix=suffix)
+        why = f"{how}, {metres / METRES:.1f} km{against}"
+        return self._candidate(slot, request, metres, self._hours(slot, request), why, suffix=suffix)
 
 
 AGAINST = BITS["gender"] | BITS["age"] | BITS["opening hours"] | BITS["capacity"]
@@ -303,15 +307,32 @@ def explain(snapshot: Snapshot, request: SearchRequest, service_id: str) -> Expl
     return Explained(None, f"it is suitable, no. {before + 1} of {alike} of its type: the best {most} are taken")
 
 
-def _opens_in_session(snapshot: Snapshot, entry: Entry, request: SearchRequest) -> datetime | None:
-    """When it is open for the first time in the session of a search."""
-    by = request.at + timedelta(minutes=session_minutes(request.minutes))
-    return snapshot.registers.timetable_of(entry).opens(request.at, by)
+class Hours(NamedTuple):
+    """What is said of a service's hours."""
+
+    is_open: bool
+    opens_at: datetime | None
+    """In the session of the search, where it is not open yet."""
+    open_until: datetime | None
 
 
-def _said(snapshot: Snapshot, entry: Entry, criterion: Criterion, request: SearchRequest, km: float) -> str:
+class Standing(NamedTuple):
+    """What put a candidate at its place."""
+
+    nearer: int
+    """How many suitable ones of its type are nearer."""
+    tie: int
+    elsewhere: int
+    rank: int
+
+
+def _session_ends(request: SearchRequest) -> datetime:
+    return request.at + timedelta(minutes=session_minutes(request.minutes))
+
+
+def _said(snapshot: Snapshot, slot: int, criterion: Criterion, request: SearchRequest, km: float) -> str:
     """In words, how a service fails a criterion of a search that goes so far."""
-    needs = request.needs
+    entry, needs = snapshot.entries[slot], request.needs
     match criterion:
         case "active":
             return "it is no longer listed"
@@ -341,7 +362,7 @@ def _said(snapshot: Snapshot, entry: Entry, criterion: Criterion, request: Searc
             unknown = ", and the patient's age is not known" if request.age is None else ""
             return f"it takes patients {_ages(entry)}{unknown}"
         case "opening hours":
-            return _closed(snapshot, entry, request)
+            return _closed(snapshot, slot, request)
         case "only if open":
             within = f", nor within {entry.open_within} minutes" if entry.open_within else ""
             return f"it is offered only while it is open, and is not open now{within}"
@@ -349,12 +370,11 @@ def _said(snapshot: Snapshot, entry: Entry, criterion: Criterion, request: Searc
             return f"it serves only {' and '.join(entry.territory.limited_to)}"
 
 
-def _closed(snapshot: Snapshot, entry: Entry, request: SearchRequest) -> str:
-    spell = snapshot.registers.timetable_of(entry).at(request.at)
+def _closed(snapshot: Snapshot, slot: int, request: SearchRequest) -> str:
+    spell = snapshot.timetable(slot).at(request.at)
     if spell.is_open and spell.ends is not None:
         return f"it closes at {spell.ends.astimezone(LONDON):%H:%M}, too soon"
-    by = request.at + timedelta(minutes=session_minutes(request.minutes))
-    return f"it is closed now, and until after {by.astimezone(LONDON):%H:%M}"
+    return f"it is closed now, and until after {_session_ends(request).astimezone(LONDON):%H:%M}"
 
 
 def _ages(entry: Entry) -> str:
