@@ -17,6 +17,7 @@ from faststream.kafka import KafkaBroker
 from contracts.people import Desk, Position, Referrer
 from contracts.submissions import ReferralSubmitted, ReferralSubmittedData
 from contracts.topics import PARTITIONS, Topic
+from services.chassis.kafka import Kafka
 from services.chassis.publishing import MAX_BATCH_BYTES, KafkaPublisher
 from services.cli.connection import TRUST
 from services.cli.local import LocalSystem
@@ -68,7 +69,8 @@ async def burst(system: LocalSystem, count: int, seed: int) -> Burst:
     """Write the submissions as fast as the broker takes them, and wait for the last message that they lead to."""
     events = submissions(count, seed)
     broker = KafkaBroker(
-        system.kafka_bootstrap_servers,
+        system.kafka.bootstrap_servers,
+        security=system.kafka.security(),
         enable_idempotence=True,
         acks="all",
         max_batch_size=MAX_BATCH_BYTES,
@@ -77,7 +79,7 @@ async def burst(system: LocalSystem, count: int, seed: int) -> Burst:
     )
     await broker.connect()
     publisher = KafkaPublisher("bench", broker, "")
-    log = await _Log.at_its_end(system.kafka_bootstrap_servers)
+    log = await _Log.at_its_end(system.kafka)
     try:
         writing = asyncio.create_task(_write(publisher, events))
         seen = await _drain(log, events)
@@ -103,9 +105,9 @@ class _Log:
         self._begins = begins
 
     @classmethod
-    async def at_its_end(cls, bootstrap_servers: str) -> "_Log":
+    async def at_its_end(cls, kafka: Kafka) -> "_Log":
         """The log from now on."""
-        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, max_partition_fetch_bytes=8_000_000)
+        consumer = AIOKafkaConsumer(**kafka.client(), max_partition_fetch_bytes=8_000_000)
         await consumer.start()
         partitions = [
             TopicPartition(topic, number) for topic in (SUBMISSIONS, OUTCOMES, MESSAGES) for number in range(PARTITIONS)

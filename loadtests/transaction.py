@@ -1,5 +1,6 @@
 """The single transaction over HTTP, open loop, beside a bare echo over the same Kafka, in turns."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -92,7 +93,7 @@ class Failed(Exception):
 
 
 async def _make_topic(system: LocalSystem) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=system.kafka_bootstrap_servers)
+    admin = AIOKafkaAdminClient(**system.kafka.client())
     await admin.start()
     try:
         await admin.create_topics([NewTopic(ECHO_TOPIC, PARTITIONS, 1)])
@@ -107,7 +108,7 @@ def _echo(system: LocalSystem) -> Iterator[int]:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     command = [sys.executable, "-m", "loadtests.peers.echo", "--topic", ECHO_TOPIC, "--port", str(port)]
-    process = subprocess.Popen([*command, "--bootstrap-servers", system.kafka_bootstrap_servers])
+    process = subprocess.Popen(command, env=os.environ | system.kafka.environ)
     try:
         deadline = time.monotonic() + 30
         while True:

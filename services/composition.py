@@ -16,8 +16,12 @@ import services.pathways.service
 import services.referrals.service
 import services.triage.service
 from services.chassis import traces
+from services.chassis.access import users
+from services.chassis.database import Database
 from services.chassis.identity import Verifier
+from services.chassis.kafka import ADMINISTRATOR, Kafka
 from services.chassis.log import logger
+from services.chassis.passwords import make_password
 from services.chassis.service import Service
 from services.chassis.settings import Settings
 from services.chassis.web import create_app
@@ -58,11 +62,26 @@ def build(names: Sequence[str], settings: Settings, environ: Mapping[str, str]) 
     return [SERVICES[name](settings, environ) for name in names]
 
 
+def databases(settings: Settings, environ: Mapping[str, str], names: Sequence[str] = tuple(SERVICES)) -> list[Database]:
+    """Every service's databases. Kafka is not spoken to for them, and no password of it is needed."""
+    unspoken = settings.model_copy(update={"kafka": Kafka(settings.kafka.bootstrap_servers)})
+    return [database for service in build(names, unspoken, environ) for database in service.databases]
+
+
 def migrate(settings: Settings, environ: Mapping[str, str], names: Sequence[str] = tuple(SERVICES)) -> None:
     """Make every service's role, schema and tables. Safe to repeat, and from several processes at once."""
-    for service in build(names, settings, environ):
-        for database in service.databases:
-            database.migrate()
+    for database in databases(settings, environ, names):
+        database.migrate()
+
+
+def make_passwords(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Make the passwords that are missing of every service, for Kafka and for PostgreSQL, where they are asked for."""
+    if settings.kafka.passwords is not None:
+        for user in (ADMINISTRATOR, *users(settings.topic_prefix)):
+            make_password(settings.kafka.passwords, user)
+    if settings.database_passwords is not None:
+        for database in databases(settings, environ):
+            make_password(settings.database_passwords, database.role)
 
 
 async def serve(

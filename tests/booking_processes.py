@@ -19,6 +19,7 @@ from services.booking.free_slots import FreeSlots
 from services.booking.service import MIGRATIONS
 from services.booking.store import Diaries
 from services.chassis.database import OUTBOX, Database
+from services.chassis.kafka import Kafka
 from services.chassis.outbox import Outbox
 from services.chassis.settings import Settings
 from tests.booking_requests import NOON, listed
@@ -79,7 +80,7 @@ async def booking(
     horizon: timedelta = timedelta(days=1),
 ) -> AsyncIterator[Booking]:
     """A process of booking, running: its tables made if they are missing."""
-    settings = Settings(kafka_bootstrap_servers="127.0.0.1:1", database_url=url, keys_file=Path("none"))
+    settings = Settings(kafka=Kafka("127.0.0.1:1"), database_url=url, keys_file=Path("none"))
     database = Database(settings, "booking", MIGRATIONS, OUTBOX)
     database.migrate()
     await database.start()

@@ -10,21 +10,22 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from contracts.directory import CapacityReported, CapacityReportedData, DeskListed, DeskListedData
 from contracts.people import Desk
+from services.chassis.kafka import Kafka
 from services.chassis.service import Service
 from services.chassis.settings import Settings
 from services.chassis.topics import apply, declared
 
+NOWHERE = Kafka("127.0.0.1:1")
 NOW = datetime(2025, 3, 4, 3, 0, tzinfo=UTC)
 
 
-def settings(kafka: str = "127.0.0.1:1", database: str = "postgresql://nowhere/none", prefix: str = "") -> Settings:
+def settings(kafka: Kafka = NOWHERE, database: str = "postgresql://nowhere/none", prefix: str = "") -> Settings:
     """Settings of a service under test."""
-    return Settings(
-        kafka_bootstrap_servers=kafka, database_url=database, keys_file=Path("none.json"), topic_prefix=prefix
-    )
+    return Settings(kafka=kafka, database_url=database, keys_file=Path("none.json"), topic_prefix=prefix)
 
 
 def desk(key: str = "RX1", version: int = 1, *, id: uuid.UUID | None = None, name: str = "Clinical hub") -> DeskListed:
@@ -67,9 +68,9 @@ async def until(fact: Callable[[], object], *, within: float = 20.0) -> None:
 
 
 @asynccontextmanager
-async def admin_of(kafka: str) -> AsyncIterator[AIOKafkaAdminClient]:
+async def admin_of(kafka: Kafka) -> AsyncIterator[AIOKafkaAdminClient]:
     """An administrator."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    admin = AIOKafkaAdminClient(**kafka.client())
     await admin.start()
     try:
         yield admin
@@ -77,7 +78,7 @@ async def admin_of(kafka: str) -> AsyncIterator[AIOKafkaAdminClient]:
         await admin.close()
 
 
-async def make_topics(kafka: str, prefix: str, *names: str) -> None:
+async def make_topics(kafka: Kafka, prefix: str, *names: str) -> None:
     """Make some of the declared topics; with a reader's dead letters, where they are sent again."""
     names = (*names, *(name.replace(".dlq", ".replay") for name in names if name.endswith(".dlq")))
     wanted = [topic for topic in declared(prefix) if topic.name.removeprefix(prefix) in names]
@@ -97,9 +98,9 @@ async def hosted(service: Service) -> AsyncIterator[Service]:
         await service.stop()
 
 
-async def everything_on(kafka: str, topic: str) -> list[ConsumerRecord]:
+async def everything_on(kafka: Kafka, topic: str) -> list[ConsumerRecord]:
     """Every record of a topic as it is now, each partition in order."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**kafka.client(), enable_auto_commit=False)
     await consumer.start()
     try:
         async with admin_of(kafka) as admin:
@@ -117,12 +118,15 @@ async def everything_on(kafka: str, topic: str) -> list[ConsumerRecord]:
         await consumer.stop()
 
 
-async def committed(kafka: str, group: str, *, at_least: int = 0, within: float = 60.0) -> int:
+async def committed(kafka: Kafka, group: str, *, at_least: int = 0, within: float = 60.0) -> int:
     """How many records a group has committed, over all partitions, once they are so many."""
     deadline = time.monotonic() + within
     async with admin_of(kafka) as admin:
         while True:
-            count = sum(offset.offset for offset in (await admin.list_consumer_group_offsets(group)).values())
+            try:
+                count = sum(offset.offset for offset in (await admin.list_consumer_group_offsets(group)).values())
+            except GroupCoordinatorNotAvailableError:  # the first group of a new broker
+                count = 0
             if count >= at_least:
                 return count
             assert time.monotonic() < deadline, f"{count} of {at_least} after {within:.0f} s"

@@ -14,6 +14,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from services.backing import instance
+from services.chassis.kafka import Kafka
 from services.invariants.check import check
 
 
@@ -59,13 +60,13 @@ def database(backing: instance.Backing) -> Iterator[str]:
 
 
 @pytest.fixture
-def kafka(backing: instance.Backing) -> str:
-    """The bootstrap servers of Kafka."""
-    return backing.kafka_bootstrap_servers
+def kafka(backing: instance.Backing) -> Kafka:
+    """Kafka as its administrator, whom no rule binds: `AIOKafkaProducer(**kafka.client())`, `Settings(kafka=kafka)`."""
+    return backing.kafka
 
 
 @pytest.fixture
-def prefix(kafka: str) -> Iterator[str]:
+def prefix(kafka: Kafka) -> Iterator[str]:
     """What stands before the names of this test's topics, and of no other's; those topics are deleted after it."""
     own = f"t{uuid.uuid4().hex[:8]}-"
     yield own
@@ -88,8 +89,8 @@ def invariants_hold(request: pytest.FixtureRequest) -> Iterator[None]:
         assert [] == [f"{one.sentence}: {one.broken}, such as {one.examples}" for one in checked.findings if one.broken]
 
 
-async def _delete_topics(bootstrap_servers: str, prefix: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+async def _delete_topics(kafka: Kafka, prefix: str) -> None:
+    admin = AIOKafkaAdminClient(**kafka.client())
     await admin.start()
     try:
         topics = [topic for topic in await admin.list_topics() if topic.startswith(prefix)]

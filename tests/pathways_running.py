@@ -16,6 +16,7 @@ from contracts.directory import Service, ServiceListed
 from contracts.people import Desk
 from services.chassis.database import AUDIT, OUTBOX, Database
 from services.chassis.identity import Caller, Verifier, make_keys, sign
+from services.chassis.kafka import Kafka
 from services.chassis.outbox import Outbox
 from services.chassis.service import Service as Hosted
 from services.chassis.settings import Settings
@@ -88,7 +89,7 @@ class Pathways:
 async def running(database: str, folder: Path) -> AsyncIterator[Pathways]:
     """Pathways on this database, with keys in this folder."""
     signing, public = make_keys(folder)
-    settings = Settings(kafka_bootstrap_servers="127.0.0.1:1", database_url=database, keys_file=public)
+    settings = Settings(kafka=Kafka("127.0.0.1:1"), database_url=database, keys_file=public)
     store = Database(settings, "pathways", MIGRATIONS, OUTBOX, AUDIT)
     store.migrate()
     await store.start()

@@ -1,4 +1,4 @@
-"""The whole system as a journey needs it: each service in a process of its own, killed and started by name."""
+"""The whole system as a journey needs it: each service in a process of its own, with its own passwords and rights."""
 
 import os
 import signal
@@ -14,8 +14,9 @@ import httpx
 
 from services.backing.child import free_port
 from services.chassis.identity import make_keys, sign
+from services.chassis.kafka import Kafka
 from services.chassis.settings import Settings
-from services.composition import SERVICES, migrate
+from services.composition import SERVICES, make_passwords, migrate
 
 READY_SECONDS = 60.0
 PORTS = range(29000, 30000)
@@ -33,10 +34,17 @@ class System:
         self._services: dict[str, Sequence[str]] = {}
 
     @classmethod
-    def prepare(cls, kafka: str, database: str, prefix: str, folder: Path) -> "System":
-        """Keys, schemas and settings; topics are the caller's to make. Nothing runs yet."""
+    def prepare(cls, kafka: Kafka, database: str, prefix: str, folder: Path) -> "System":
+        """Keys, passwords, schemas and settings; topics are the caller's to make. Nothing runs yet."""
         private, public = make_keys(folder / "keys")
-        settings = Settings(kafka_bootstrap_servers=kafka, database_url=database, keys_file=public, topic_prefix=prefix)
+        settings = Settings(
+            kafka=kafka,
+            database_url=database,
+            database_passwords=folder / "passwords",
+            keys_file=public,
+            topic_prefix=prefix,
+        )
+        make_passwords(settings, os.environ)
         migrate(settings, os.environ)
         return cls(settings, private, folder)
 
@@ -48,10 +56,7 @@ class System:
             self._services[name] = services or (name,)
         log = (self._logs / f"{name}.log").open("ab")
         environ = {
-            "KAFKA_BOOTSTRAP_SERVERS": self._settings.kafka_bootstrap_servers,
-            "DATABASE_URL": self._settings.database_url,
-            "ONWARD_KEYS_FILE": str(self._settings.keys_file),
-            "ONWARD_TOPIC_PREFIX": self._settings.topic_prefix,
+            **self._settings.environ,
             "ONWARD_HTTP_PORT": str(self._ports[name]),
             "ONWARD_REPLICA": name,
         }

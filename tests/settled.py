@@ -2,12 +2,13 @@
 
 import asyncio
 
+from services.chassis.kafka import Kafka
 from services.invariants.check import Checked, check
 
 PATIENCE_SECONDS = 30.0
 
 
-async def once_nothing_is_under_way(kafka: str, database: str, prefix: str) -> Checked:
+async def once_nothing_is_under_way(kafka: Kafka, database: str, prefix: str) -> Checked:
     """The check after every reader has read everything; or as it stands when the time is up."""
     checked = await check(kafka, database, prefix=prefix)
     try:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 from typing import Any
 from uuid import uuid4
 
@@ -13,21 +14,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from services.chassis.kafka import Kafka
+
 
 class Echo:
     """The echo, with the producer settings that Onward uses. Made inside the event loop that it runs in."""
 
-    def __init__(self, bootstrap_servers: str, topic: str) -> None:
+    def __init__(self, kafka: Kafka, topic: str) -> None:
         self._topic = topic
         self._waiting: dict[bytes, asyncio.Future[bytes]] = {}
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap_servers,
+            **kafka.client(),
             enable_idempotence=True,
             acks="all",
             linger_ms=0,
             max_batch_size=262_144,
         )
-        self._consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, fetch_max_wait_ms=50)
+        self._consumer = AIOKafkaConsumer(**kafka.client(), fetch_max_wait_ms=50)
 
     async def answer(self, request: Request) -> Response:
         """The body, once it has been to the log and back."""
@@ -65,9 +68,9 @@ class Echo:
         await self._producer.stop()
 
 
-async def serve(bootstrap_servers: str, topic: str, port: int) -> None:
+async def serve(kafka: Kafka, topic: str, port: int) -> None:
     """Serve the echo until told to stop."""
-    echo = Echo(bootstrap_servers, topic)
+    echo = Echo(kafka, topic)
     await echo.start()
     reading = asyncio.create_task(echo.read())
     app = Starlette(routes=[Route("/echo", echo.answer, methods=["POST"])])
@@ -81,13 +84,14 @@ async def serve(bootstrap_servers: str, topic: str, port: int) -> None:
 
 
 def main() -> None:
-    """Read the arguments, and serve."""
+    """Read the arguments, and where Kafka is from the environment, and serve."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--bootstrap-servers", required=True)
     arguments.add_argument("--topic", required=True)
     arguments.add_argument("--port", type=int, required=True)
     given = arguments.parse_args()
-    uvloop.run(serve(given.bootstrap_servers, given.topic, given.port))
+    kafka = Kafka.read(os.environ)
+    assert kafka is not None
+    uvloop.run(serve(kafka, given.topic, given.port))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,9 @@ from typing import Any
 
 import psutil
 
+SECRETS = "secrets"
+"""The part of a system's folder that holds passwords: of Kafka's users in `kafka`, of PostgreSQL's in `database`."""
+
 
 @dataclass(frozen=True)
 class Child:

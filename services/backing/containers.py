@@ -10,6 +10,7 @@ from services.backing import kafka, postgres
 from services.backing.child import free_port
 from services.backing.failures import ContainersUnavailable
 from services.backing.instance import Backing
+from services.chassis.kafka import Kafka
 
 KAFKA_IMAGE = "apache/kafka:4.3.1"
 POSTGRES_IMAGE = "postgres:18"
@@ -47,7 +48,7 @@ def run(*, say: Callable[[str], None]) -> Iterator[Backing]:
         except Exception as cause:  # the engine's client raises many kinds; all mean that there is no container
             raise ContainersUnavailable(cause=cause) from cause
         yield Backing(
-            kafka_bootstrap_servers=f"127.0.0.1:{kafka_port}",
+            kafka=Kafka(f"127.0.0.1:{kafka_port}"),
             database_url=f"postgresql://postgres@127.0.0.1:{postgres_port}/{postgres.DATABASE}",
         )
 

@@ -49,6 +49,11 @@ class SetupFailed(BackingFailure):
     Cure what it names and start again."""
 
 
+class PasswordLost(BackingFailure):
+    """{server} has data in {data}, and the password of its administrator, {file}, is not there.
+    Put the file back; or delete the data and begin again: `onward down --purge --folder {folder}`."""
+
+
 class FolderBusy(BackingFailure):
     """Process {owner} has been starting or stopping the servers in {folder} for more than {seconds} seconds.
     Wait for it, or end it, and start again."""

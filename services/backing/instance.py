@@ -14,8 +14,10 @@ import psycopg
 from filelock import FileLock, Timeout
 
 from services.backing import kafka, postgres
+from services.backing.child import SECRETS
 from services.backing.failures import FolderBusy, GivenUnreachable
 from services.backing.settings import Settings
+from services.chassis.kafka import Kafka
 
 _BUSY_PATIENCE = 180.0  # seconds; longer than a start may take, downloads included
 _GIVEN_PATIENCE = 5  # seconds
@@ -23,9 +25,11 @@ _GIVEN_PATIENCE = 5  # seconds
 
 @dataclass(frozen=True)
 class Backing:
-    """Where Kafka and PostgreSQL answer; the process of each that is embedded, None for one that was given."""
+    """Where Kafka and PostgreSQL answer their administrator; the process of each that is embedded, None for one that
+    was given.
+    """
 
-    kafka_bootstrap_servers: str
+    kafka: Kafka
     database_url: str
     kafka_pid: int | None = None
     postgres_pid: int | None = None
@@ -47,13 +51,13 @@ def start(folder: Path, *, say: Callable[[str], None], settings: Settings | None
     Raises a `BackingFailure` that says what to do; what this call had started is then stopped again.
     """
     settings = settings or Settings.read()
-    given_kafka, given_postgres = settings.kafka_bootstrap_servers, settings.database_url
+    given_kafka, given_postgres = settings.kafka, settings.database_url
     if given_kafka:
-        _check_kafka(given_kafka)
+        _check_kafka(given_kafka.bootstrap_servers)
     if given_postgres:
         _check_postgres(given_postgres)
     if given_kafka and given_postgres:
-        return Backing(given_kafka, given_postgres)
+        return Backing(given_kafka.administrator, given_postgres)
     folder = folder.resolve()
     with _alone(folder, say):
         before = _status(folder)
@@ -73,8 +77,10 @@ def start(folder: Path, *, say: Callable[[str], None], settings: Settings | None
                 postgres.stop(folder / "postgres")
             raise
         now = _status(folder)
+    broker = given_kafka or (now.kafka.access if now.kafka else None)
+    assert broker is not None
     return Backing(
-        kafka_bootstrap_servers=given_kafka or (now.kafka.bootstrap_servers if now.kafka else ""),
+        kafka=broker.administrator,
         database_url=given_postgres or (now.postgres.url if now.postgres else ""),
         kafka_pid=None if given_kafka or now.kafka is None else now.kafka.child.pid,
         postgres_pid=None if given_postgres or now.postgres is None else now.postgres.child.pid,
@@ -92,7 +98,7 @@ def stop(folder: Path, *, purge: bool = False, say: Callable[[str], None] = lamb
                 stopped.result()
         if purge:
             postgres.purge(folder / "postgres")
-            for home in (folder / "kafka", folder / "postgres"):
+            for home in (folder / "kafka", folder / "postgres", folder / SECRETS):
                 if home.exists():
                     shutil.rmtree(home)
 

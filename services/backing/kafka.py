@@ -2,6 +2,7 @@
 
 Its folder holds `data/`, the settings, the log, the mark that the data was laid out whole, and `running.json`:
 the process and the ports. It keeps its ports from one start to the next unless somebody else has taken them.
+Everybody needs a password and is held to the rules for access, except the administrator, whom the first start makes.
 """
 
 import json
@@ -20,10 +21,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.backing import jars
-from services.backing.child import Child, ending_of, free_port, keep_previous, read_record, set_aside, write_whole
-from services.backing.failures import ServerDied, ServerSilent, SetupFailed, UnsupportedPlatform
+from services.backing.child import (
+    SECRETS,
+    Child,
+    ending_of,
+    free_port,
+    keep_previous,
+    read_record,
+    set_aside,
+    write_whole,
+)
+from services.backing.failures import PasswordLost, ServerDied, ServerSilent, SetupFailed, UnsupportedPlatform
+from services.chassis.kafka import ADMINISTRATOR, Kafka
+from services.chassis.passwords import make_password, write_private
 
 NAME = "Apache Kafka"
+WHOLE = "data-is-whole"
+"""The mark that the data was laid out whole."""
 
 SETTINGS = {
     # A topic is declared, never made by a typing error.
@@ -46,6 +60,18 @@ SETTINGS = {
     "broker.heartbeat.interval.ms": "500",
     # 128 MB unless said otherwise: a quarter of this broker's memory, for compacting topics of a few thousand keys.
     "log.cleaner.dedupe.buffer.size": "16777216",
+}
+
+USERS = {
+    # Everybody says who they are, and nobody but the administrator may do what no rule allows. A controller cannot look
+    # up passwords that it keeps itself: the one between broker and controller stands in the settings.
+    "listener.security.protocol.map": "CLIENT:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT",
+    "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+    "sasl.mechanism.inter.broker.protocol": "SCRAM-SHA-512",
+    "listener.name.controller.sasl.enabled.mechanisms": "PLAIN",
+    "sasl.mechanism.controller.protocol": "PLAIN",
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "super.users": f"User:{ADMINISTRATOR}",
 }
 
 _JVM = (
@@ -77,11 +103,12 @@ class Broker:
     child: Child
     port: int
     controller_port: int
+    passwords: Path
 
     @property
-    def bootstrap_servers(self) -> str:
-        """The address that clients connect to first."""
-        return f"127.0.0.1:{self.port}"
+    def access(self) -> Kafka:
+        """Its address, and the folder of its users' passwords."""
+        return Kafka(f"127.0.0.1:{self.port}", passwords=self.passwords)
 
 
 def running(home: Path) -> Broker | None:
@@ -101,15 +128,17 @@ def start(home: Path, *, cache: Path, say: Callable[[str], None]) -> Broker:
     broker = running(home)
     if broker is not None:
         return _ready(home, broker)
+    passwords = passwords_of(home)
+    password = _administrators_password(home, passwords)
     class_path = os.pathsep.join(str(jar) for jar in jars.materialise(cache, say=say))
     log = home / "server.log"
     for attempts_left in reversed(range(_ATTEMPTS)):
         ports = _choose_ports(home, say)
-        _write_settings(home, *ports)
-        _lay_out(home, java, class_path, say)
+        _write_settings(home, *ports, password)
+        _lay_out(home, java, class_path, password, say)
         keep_previous(log)
         command = [*_java_command(java, class_path), "kafka.Kafka", "server.properties"]
-        broker = Broker(Child.spawn(command, log=log, user=None, folder=home), *ports)
+        broker = Broker(Child.spawn(command, log=log, user=None, folder=home), *ports, passwords)
         _remember(home, broker)
         try:
             return _ready(home, broker)
@@ -119,6 +148,18 @@ def start(home: Path, *, cache: Path, say: Callable[[str], None]) -> Broker:
                 raise
             say(f"A port chosen for {NAME} was taken before it could listen; choosing again")
     raise AssertionError("the last attempt returns or raises")
+
+
+def passwords_of(home: Path) -> Path:
+    """Where the passwords of this folder's broker lie, beside it."""
+    return home.resolve().parent / SECRETS / "kafka"
+
+
+def _administrators_password(home: Path, passwords: Path) -> str:
+    """The password that the data was laid out with, or a new one for new data."""
+    if (home / WHOLE).exists() and (home / "data").exists() and not (passwords / ADMINISTRATOR).exists():
+        raise PasswordLost(server=NAME, file=passwords / ADMINISTRATOR, data=home / "data", folder=home.parent)
+    return make_password(passwords, ADMINISTRATOR)
 
 
 def stop(home: Path) -> bool:
@@ -164,25 +205,34 @@ def _choose_ports(home: Path, say: Callable[[str], None]) -> tuple[int, int]:
     return port, controller_port
 
 
-def _write_settings(home: Path, port: int, controller_port: int) -> None:
+def _write_settings(home: Path, port: int, controller_port: int, password: str) -> None:
+    identity = f'username="{ADMINISTRATOR}" password="{password}"'
     settings = {
         "process.roles": "broker,controller",
         "node.id": "1",
         "listeners": f"CLIENT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
         "advertised.listeners": f"CLIENT://127.0.0.1:{port}",
-        "listener.security.protocol.map": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listener.name.client.scram-sha-512.sasl.jaas.config": (
+            f"org.apache.kafka.common.security.scram.ScramLoginModule required {identity};"
+        ),
+        "listener.name.controller.plain.sasl.jaas.config": (
+            f"org.apache.kafka.common.security.plain.PlainLoginModule required {identity}"
+            f' user_{ADMINISTRATOR}="{password}";'
+        ),
         "inter.broker.listener.name": "CLIENT",
         "controller.listener.names": "CONTROLLER",
         "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
         # Relative to the folder that the broker runs in: a path may hold letters that this file cannot.
         "log.dirs": "data",
+        **USERS,
         **SETTINGS,
     }
-    write_whole(home / "server.properties", "".join(f"{name}={value}\n" for name, value in settings.items()))
+    lines = "".join(f"{name}={value}\n" for name, value in settings.items())
+    write_private(home / "server.properties", lines.encode())
 
 
-def _lay_out(home: Path, java: Path, class_path: str, say: Callable[[str], None]) -> None:
-    data, whole = home / "data", home / "data-is-whole"
+def _lay_out(home: Path, java: Path, class_path: str, password: str, say: Callable[[str], None]) -> None:
+    data, whole = home / "data", home / WHOLE
     if whole.exists() and data.exists():
         return
     whole.unlink(missing_ok=True)
@@ -190,14 +240,21 @@ def _lay_out(home: Path, java: Path, class_path: str, say: Callable[[str], None]
         say(f"{data} was left half-written by a start that did not finish; it is now {set_aside(data)}")
     # The first character is fixed, because a random one may be a dash, which the tool takes for an option.
     cluster = "O" + urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
-    command = [*_java_command(java, class_path), "kafka.tools.StorageTool", "format"]
-    outcome = subprocess.run(
-        [*command, "--cluster-id", cluster, "--config", "server.properties"],
-        cwd=home,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-    )
+    administrator = f"SCRAM-SHA-512=[name={ADMINISTRATOR},password={password}]"
+    tool = ["kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", "server.properties"]
+    # In a file, because everybody on the machine can read the command line of a process.
+    arguments = home / "format.arguments"
+    write_private(arguments, "\n".join([*tool, "--add-scram", administrator]).encode())
+    try:
+        outcome = subprocess.run(
+            [*_java_command(java, class_path), f"@{arguments.name}"],
+            cwd=home,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+    finally:
+        arguments.unlink()
     if outcome.returncode:
         ending = textwrap.indent((outcome.stdout + outcome.stderr).strip(), "    ")
         raise SetupFailed(server=NAME, data=data, ending=ending)
@@ -236,5 +293,5 @@ def _remember(home: Path, broker: Broker) -> None:
 def _remembered(home: Path) -> Broker | None:
     match read_record(home / "running.json"):
         case {"pid": int(pid), "created": float(created), "port": int(port), "controller_port": int(controller_port)}:
-            return Broker(Child(pid, created), port, controller_port)
+            return Broker(Child(pid, created), port, controller_port, passwords_of(home))
     return None

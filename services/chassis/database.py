@@ -14,6 +14,7 @@ import yoyo
 from psycopg import errors, sql
 
 from services.chassis import traces
+from services.chassis.passwords import password_of
 from services.chassis.settings import Settings
 
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -37,10 +38,14 @@ class Database:
         self.schema = schema
         self.role = f"onward_{schema}"
         self._migrations = migrations
+        self._passwords = settings.database_passwords
         self.pool: asyncpg.Pool[asyncpg.Record]
 
     def migrate(self) -> None:
-        """Make the role, the schema, and every table that is missing. Blocks; safe from many processes at once."""
+        """Make the role, the schema, and every table that is missing. Blocks; safe from many processes at once.
+
+        The role reaches this schema alone. Raises PasswordMissing.
+        """
         with psycopg.connect(self._url, autocommit=True) as connection:
             connection.execute("select pg_advisory_lock(%s)", [_MIGRATING])
             role, schema = sql.Identifier(self.role), sql.Identifier(self.schema)
@@ -50,6 +55,14 @@ class Database:
                     connection.execute(sql.SQL("create role {}").format(role))
                     connection.execute(sql.SQL("grant {} to current_user").format(role))
             connection.execute(sql.SQL("create schema if not exists {} authorization {}").format(schema, role))
+            # PostgreSQL before 15 lets everyone.
+            connection.execute("revoke create on schema public from public")
+            if self._passwords is not None:
+                # What travels and is stored is the verifier, made here: the password itself reaches no log.
+                verifier = connection.pgconn.encrypt_password(
+                    password_of(self._passwords, self.role).encode(), self.role.encode(), b"scram-sha-256"
+                )
+                connection.execute(sql.SQL("alter role {} login password {}").format(role, verifier.decode()))
             self._apply()
 
     def _apply(self) -> None:
@@ -64,10 +77,17 @@ class Database:
             backend.connection.close()
 
     async def start(self) -> None:
-        """Open the pool. Raises NotMigrated, and asyncpg's errors while PostgreSQL is away."""
+        """Open the pool: as the service's role, or, without passwords, as one that takes it on.
+
+        Raises NotMigrated, NotLetIn, PasswordMissing, and asyncpg's errors while PostgreSQL is away.
+        """
+        who: dict[str, Any] = {}
+        if self._passwords is not None:
+            who = {"user": self.role, "password": password_of(self._passwords, self.role)}
         try:
             self.pool = await asyncpg.create_pool(
                 self._url,
+                **who,
                 min_size=1,
                 max_size=self._size,
                 command_timeout=30,
@@ -86,6 +106,8 @@ class Database:
             )
         except asyncpg.InvalidParameterValueError as error:  # the role does not exist
             raise NotMigrated(self.schema) from error
+        except asyncpg.InvalidPasswordError as error:
+            raise NotLetIn(self.role) from error
 
     async def _trace(self, connection: Any) -> None:
         tracer = traces.of(self.schema)
@@ -132,3 +154,10 @@ class NotMigrated(Exception):
 
     def __init__(self, schema: str) -> None:
         super().__init__(f"the schema {schema} has not been made: run `onward migrate`")
+
+
+class NotLetIn(Exception):
+    """A service's role has another password, or has not been made."""
+
+    def __init__(self, role: str) -> None:
+        super().__init__(f"PostgreSQL does not let {role} in with its password: run `onward migrate` with the same one")

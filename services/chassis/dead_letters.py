@@ -81,12 +81,12 @@ class DeadLetters:
 
     def __init__(self, service: str, settings: Settings) -> None:
         self.topic = f"{settings.topic_prefix}{service}.dlq"
-        self._settings = settings
+        self._kafka = settings.kafka.client(settings.kafka_user(service))
         self._producer: Any = None
 
     async def start(self) -> None:
         """Connect. Raises KafkaError."""
-        self._producer = await _producer(self._settings)
+        self._producer = await _producer(self._kafka)
 
     async def bury(self, dead: Sequence[tuple[Record, str]]) -> None:
         """Keep each record's key, value and headers; return once all replicas have them. Raises KafkaError."""
@@ -101,12 +101,13 @@ class DeadLetters:
             await self._producer.stop()
 
 
-async def send_again(letter: DeadLetter, settings: Settings) -> None:
+async def send_again(letter: DeadLetter, service: str, settings: Settings) -> None:
     """Put a dead letter before its reader again, with its history; return once it is acknowledged. Raises KafkaError.
 
-    Its reader alone reads where it is put. A connection for one record: it is a person who asks for it.
+    Its reader alone reads where it is put; `service` puts it there. A connection for one record: it is a person who
+    asks for it.
     """
-    producer = await _producer(settings)
+    producer = await _producer(settings.kafka.client(settings.kafka_user(service)))
     try:
         headers = [*letter.headers, *_headers(letter.deaths, EARLIER_WHY_BYTES)]
         await _send(producer, f"{settings.topic_prefix}{letter.reader}.replay", letter.key, letter.value, headers)
@@ -122,10 +123,8 @@ def _headers(deaths: Sequence[Death], why_bytes: int) -> list[tuple[str, bytes]]
     ]
 
 
-async def _producer(settings: Settings) -> Any:
-    producer = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka_bootstrap_servers, acks="all", request_timeout_ms=10_000
-    )
+async def _producer(kafka: dict[str, Any]) -> Any:
+    producer = AIOKafkaProducer(**kafka, acks="all", request_timeout_ms=10_000)
     await producer.start()
     return producer
 

@@ -34,7 +34,7 @@ class Reader:
     def __init__(
         self,
         service: str,
-        bootstrap_servers: str,
+        kafka: dict[str, Any],
         prefix: str,
         topics: Sequence[Topic],
         types: Sequence[type[Readable]],
@@ -43,7 +43,7 @@ class Reader:
         since: Literal["beginning", "now"],
     ) -> None:
         self._log = logger(service)
-        self._bootstrap_servers = bootstrap_servers
+        self._kafka = kafka
         self.topics = {f"{prefix}{topic}": topic for topic in topics}
         """By their names on the broker. Their existence is for the service to check."""
         self._types = {contract.TYPE: contract for contract in types}
@@ -60,7 +60,7 @@ class Reader:
         """Take positions, and read to the end offsets of this moment. Returns once complete. Raises KafkaError."""
         await self.stop()
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap_servers,
+            **self._kafka,
             enable_auto_commit=False,
             auto_offset_reset="earliest" if self._since == "beginning" else "latest",
             # The broker answers at once when there is something; this is how long it may hold an empty answer, and so

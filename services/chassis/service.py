@@ -99,9 +99,11 @@ class Service:
         self.routers: list[APIRouter] = []
         self._log = logger(name)
         self._breaker = Breaker()
+        self._kafka = settings.kafka.client(settings.kafka_user(name))
         self._dead_letters = DeadLetters(name, settings)
         self.broker = KafkaBroker(
-            settings.kafka_bootstrap_servers,
+            settings.kafka.bootstrap_servers,
+            security=settings.kafka.security(settings.kafka_user(name)),
             client_id=f"onward-{name}",
             enable_idempotence=True,
             acks="all",
@@ -217,7 +219,7 @@ class Service:
         types = types or tuple(contract for contract in Event.KNOWN.values() if contract.TOPIC in topics)
         reader = Reader(
             self.name,
-            self.settings.kafka_bootstrap_servers,
+            self._kafka,
             self.settings.topic_prefix,
             topics,
             types,
@@ -258,7 +260,7 @@ class Service:
         self._reading = reading
         for database in self.databases:
             await self._begin(f"PostgreSQL, schema {database.schema}", database.start)
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=self.settings.kafka_bootstrap_servers)
+        self._admin = AIOKafkaAdminClient(**self._kafka)
         await self._begin("Kafka", self._admin.start)
         await self._topics_exist()
         for reader in self._readers:
@@ -406,7 +408,7 @@ class Service:
     async def end_offset(self, topic: Topic, key: str) -> int:
         """End of the partition that holds this key, now."""
         partition = TopicPartition(f"{self.settings.topic_prefix}{topic}", partition_of(key))
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.settings.kafka_bootstrap_servers)
+        consumer = AIOKafkaConsumer(**self._kafka)
         await consumer.start()
         try:
             return int((await consumer.end_offsets([partition]))[partition])

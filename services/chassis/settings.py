@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
+
+from services.chassis.kafka import Kafka
 
 
 class Settings(BaseModel):
@@ -12,8 +14,10 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    kafka_bootstrap_servers: str
+    kafka: Kafka
     database_url: str
+    database_passwords: Path | None = None
+    """A folder with the password of each service's role; without it the user of the address takes on the role."""
     keys_file: Path
     """Public keys of callers: a JSON Web Key Set."""
     topic_prefix: str = ""
@@ -29,8 +33,9 @@ class Settings(BaseModel):
     def read(cls, environ: Mapping[str, str]) -> Self:
         """Settings from the environment. Missing ones are named, all at once."""
         names = {
-            "kafka_bootstrap_servers": "KAFKA_BOOTSTRAP_SERVERS",
+            "kafka": "KAFKA_BOOTSTRAP_SERVERS",
             "database_url": "DATABASE_URL",
+            "database_passwords": "ONWARD_DATABASE_PASSWORDS",
             "keys_file": "ONWARD_KEYS_FILE",
             "topic_prefix": "ONWARD_TOPIC_PREFIX",
             "replica": "ONWARD_REPLICA",
@@ -42,7 +47,23 @@ class Settings(BaseModel):
         missing = [name for name in required if not environ.get(name)]
         if missing:
             raise SettingsMissing(missing)
-        return cls.model_validate({field: environ[name] for field, name in names.items() if environ.get(name)})
+        given: dict[str, Any] = {field: environ[name] for field, name in names.items() if environ.get(name)}
+        return cls.model_validate(given | {"kafka": Kafka.read(environ)})
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What `read` reads, for a process that hosts services: of the surroundings that a system's processes share."""
+        return {
+            **self.kafka.services.environ,
+            "DATABASE_URL": self.database_url,
+            "ONWARD_DATABASE_PASSWORDS": str(self.database_passwords or ""),
+            "ONWARD_KEYS_FILE": str(self.keys_file),
+            "ONWARD_TOPIC_PREFIX": self.topic_prefix,
+        }
+
+    def kafka_user(self, service: str) -> str:
+        """As whom a service speaks to Kafka, where each speaks as itself."""
+        return f"{self.topic_prefix}{service}"
 
 
 class SettingsMissing(Exception):

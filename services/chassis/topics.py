@@ -35,6 +35,8 @@ class _Topic(BaseModel):
 class _DeadLetters(BaseModel):
     model_config = ConfigDict(extra="forbid")
     readers: list[str]
+    read_by: list[str]
+    sent_again_by: list[str]
     partitions: int
     config: dict[str, str | int] = {}
 
@@ -77,9 +79,14 @@ class Plan:
     as_declared: tuple[str, ...]
 
 
+def read(file: Path = DECLARED_IN) -> Declaration:
+    """What a file declares. Raises pydantic's ValidationError, with the place of each fault."""
+    return Declaration.model_validate(yaml.safe_load(file.read_text()))
+
+
 def declared(prefix: str = "", file: Path = DECLARED_IN) -> list[DeclaredTopic]:
     """The topics that a file declares. Raises pydantic's ValidationError, with the place of each fault."""
-    declaration = Declaration.model_validate(yaml.safe_load(file.read_text()))
+    declaration = read(file)
     defaults = declaration.defaults
 
     def topic(name: str, partitions: int, config: dict[str, str | int]) -> DeclaredTopic:
@@ -95,7 +102,7 @@ def declared(prefix: str = "", file: Path = DECLARED_IN) -> list[DeclaredTopic]:
 
 def readers_with_dead_letters(file: Path = DECLARED_IN) -> list[str]:
     """The services that have dead letters."""
-    return Declaration.model_validate(yaml.safe_load(file.read_text())).dead_letters.readers
+    return read(file).dead_letters.readers
 
 
 async def plan(admin: AIOKafkaAdminClient, wanted: Sequence[DeclaredTopic]) -> Plan:

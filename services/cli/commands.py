@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sys
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,9 @@ from typing import Annotated
 import typer
 import uvloop
 
+from services.backing.child import SECRETS
 from services.chassis import log
+from services.chassis.kafka import Kafka
 from services.chassis.settings import Settings
 from services.cli import capacity, crew, dead_letters, directory, local, places, watching
 from services.cli.connection import AsJson, Folder
@@ -37,10 +38,11 @@ def up(folder: Folder = local.DEFAULT_FOLDER, port: Port = local.DEFAULT_PORT, a
     described = {
         "url": system.base_url,
         "documentation": f"{system.base_url}/docs",
-        "kafka": system.kafka_bootstrap_servers,
+        "kafka": system.kafka.bootstrap_servers,
         "database": system.database_url,
         "keys_file": str(system.keys_file),
         "signing_key": str(system.signing_key),
+        "passwords": str(system.folder / SECRETS),
         "logs": str(system.folder / "log"),
     }
     if as_json:
@@ -96,9 +98,6 @@ def check(
         float | None,
         typer.Option(min=0, help="Only facts of the last so many hours; all that the log has if not given."),
     ] = None,
-    bootstrap: Annotated[
-        str, typer.Option(envvar="KAFKA_BOOTSTRAP_SERVERS", help="Kafka; of the local system if not given.")
-    ] = "",
     database: Annotated[
         str, typer.Option(envvar="DATABASE_URL", help="PostgreSQL; of the local system if not given.")
     ] = "",
@@ -113,11 +112,12 @@ def check(
     from services.cli.checking import described, lines_of
     from services.invariants.check import check as check_invariants
 
-    if not (bootstrap and database):
+    kafka = Kafka.read(os.environ)
+    if not (kafka and database):
         system = local.find(folder)
-        bootstrap, database = system.kafka_bootstrap_servers, system.database_url
+        kafka, database = system.kafka, system.database_url
     begin = None if since is None else datetime.now(UTC) - timedelta(hours=since)
-    checked = asyncio.run(check_invariants(bootstrap, database, prefix=prefix, since=begin))
+    checked = asyncio.run(check_invariants(kafka, database, prefix=prefix, since=begin))
     if as_json:
         print_json(described(checked))
     else:
@@ -149,6 +149,15 @@ def migrate() -> None:
 
     make_tables(Settings.read(os.environ), os.environ)
     say("Every schema is as the code wants it")
+
+
+@app.command()
+def passwords() -> None:
+    """Make the passwords that are missing, of every service, in the folders that the environment names."""
+    from services.composition import make_passwords
+
+    make_passwords(Settings.read(os.environ), os.environ)
+    say("Every service has its passwords")
 
 
 @app.command()
@@ -200,59 +209,30 @@ app.add_typer(dead_letters.app, name="dead-letters")
 topics_app = typer.Typer(help="Topics, as declared in deploy/topics.yaml.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")
 
-Bootstrap = Annotated[
-    str, typer.Option(envvar="KAFKA_BOOTSTRAP_SERVERS", help="Kafka; of the local system if not given.")
-]
 Prefix = Annotated[str, typer.Option(envvar="ONWARD_TOPIC_PREFIX", help="Stands before every topic's name.")]
 
 
 @topics_app.command("plan")
-def topics_plan(
-    folder: Folder = local.DEFAULT_FOLDER, bootstrap: Bootstrap = "", prefix: Prefix = "", as_json: AsJson = False
-) -> None:
+def topics_plan(folder: Folder = local.DEFAULT_FOLDER, prefix: Prefix = "", as_json: AsJson = False) -> None:
     """What `apply` would make or mend. Exit code 1 when there is something."""
-    if _topics(folder, bootstrap, prefix, change=False, as_json=as_json):
+    if _topics(folder, prefix, change=False, as_json=as_json):
         raise typer.Exit(1)
 
 
 @topics_app.command("apply")
-def topics_apply(
-    folder: Folder = local.DEFAULT_FOLDER, bootstrap: Bootstrap = "", prefix: Prefix = "", as_json: AsJson = False
-) -> None:
-    """Make the topics that are missing, mend what differs, and wait until each partition has a leader."""
-    _topics(folder, bootstrap, prefix, change=True, as_json=as_json)
+def topics_apply(folder: Folder = local.DEFAULT_FOLDER, prefix: Prefix = "", as_json: AsJson = False) -> None:
+    """Make topics, users and rules for access as declared, and take back what is not; return once all of it holds."""
+    _topics(folder, prefix, change=True, as_json=as_json)
 
 
-def _topics(folder: Path, bootstrap: str, prefix: str, *, change: bool, as_json: bool) -> bool:
+def _topics(folder: Path, prefix: str, *, change: bool, as_json: bool) -> bool:
     """Plan or apply, and say what differed; true when something did."""
-    from aiokafka.admin import AIOKafkaAdminClient
+    from services.cli.topics import compare, described, lines_of
 
-    from services.chassis import topics
-
-    async def compare() -> topics.Plan:
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap or local.find(folder).kafka_bootstrap_servers)
-        await admin.start()
-        try:
-            wanted = topics.declared(prefix)
-            return await (topics.apply(admin, wanted) if change else topics.plan(admin, wanted))
-        finally:
-            await admin.close()
-
-    plan = asyncio.run(compare())
+    kafka = Kafka.read(os.environ) or local.find(folder).kafka
+    compared = asyncio.run(compare(kafka, prefix, change=change))
     if as_json:
-        print_json(
-            {
-                "missing": [topic.name for topic in plan.missing],
-                "different": [asdict(one) for one in plan.different],
-                "as_declared": list(plan.as_declared),
-                "applied": change,
-            }
-        )
+        print_json(described(compared, changed=change))
     else:
-        made, mended = ("made", "mended") if change else ("to make", "to mend")
-        for topic in plan.missing:
-            out.print(f"{made:8} {topic.name}, {topic.partitions} partitions", markup=False)
-        for one in plan.different:
-            out.print(f"{mended:8} {one.topic}: {one.what} {one.found} -> {one.declared}", markup=False)
-        out.print(f"{len(plan.as_declared)} as declared")
-    return bool(plan.missing or plan.different)
+        print("\n".join(lines_of(compared, changed=change)))
+    return not compared.holds

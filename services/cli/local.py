@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from aiokafka.admin import AIOKafkaAdminClient
 
 from services.backing import instance
-from services.backing.child import Child, ending_of, free_port, keep_previous, read_record, write_whole
-from services.chassis import topics
+from services.backing.child import SECRETS, Child, ending_of, free_port, keep_previous, read_record, write_whole
 from services.chassis.identity import make_keys, sign
+from services.chassis.kafka import Kafka
 from services.chassis.settings import Settings
 from services.cli.speaking import Refused
-from services.composition import migrate
+from services.cli.topics import compare
+from services.composition import make_passwords, migrate
 
 DEFAULT_FOLDER = Path(".onward")
 DEFAULT_PORT = 8080
@@ -70,7 +70,8 @@ class LocalSystem:
 
     folder: Path
     base_url: str
-    kafka_bootstrap_servers: str
+    kafka: Kafka
+    """Whoever is given it speaks as the administrator."""
     database_url: str
     keys_file: Path
     signing_key: Path
@@ -87,10 +88,8 @@ def start(folder: Path, *, say: Callable[[str], None], port: int = DEFAULT_PORT)
     """Start what does not run yet in this folder; return once every service is ready."""
     backing = instance.start(folder, say=say)
     private, public = make_keys(folder.resolve() / "keys")
-    settings = Settings(
-        kafka_bootstrap_servers=backing.kafka_bootstrap_servers, database_url=backing.database_url, keys_file=public
-    )
-    asyncio.run(_make_topics(settings))
+    settings = _settings(folder, backing, public)
+    asyncio.run(compare(settings.kafka, settings.topic_prefix, change=True))
     migrate(settings, os.environ)
     running = _workers(folder)
     if len(running) < len(WORKERS):
@@ -100,7 +99,7 @@ def start(folder: Path, *, say: Callable[[str], None], port: int = DEFAULT_PORT)
     system = LocalSystem(
         folder=folder.resolve(),
         base_url=running[0].url,
-        kafka_bootstrap_servers=backing.kafka_bootstrap_servers,
+        kafka=backing.kafka,
         database_url=backing.database_url,
         keys_file=public,
         signing_key=private,
@@ -114,13 +113,17 @@ DIRECTORY_EMPTY = "the directory is empty"
 """How pathways begins its reason for not being ready before a directory is loaded."""
 
 
-async def _make_topics(settings: Settings) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap_servers)
-    await admin.start()
-    try:
-        await topics.apply(admin, topics.declared(settings.topic_prefix))
-    finally:
-        await admin.close()
+def _settings(folder: Path, backing: instance.Backing, keys_file: Path) -> Settings:
+    """What every process of the system is told. An embedded PostgreSQL asks the services for passwords."""
+    given = os.environ.get("ONWARD_DATABASE_PASSWORDS")
+    passwords = Path(given) if given else None
+    if backing.postgres_pid is not None:
+        passwords = folder.resolve() / SECRETS / "database"
+    settings = Settings(
+        kafka=backing.kafka, database_url=backing.database_url, database_passwords=passwords, keys_file=keys_file
+    )
+    make_passwords(settings, os.environ)
+    return settings
 
 
 def _start_workers(folder: Path, settings: Settings, port: int) -> list[Running]:
@@ -135,9 +138,7 @@ def _start_workers(folder: Path, settings: Settings, port: int) -> list[Running]
         command = [sys.executable, "-m", "services.cli", "serve", *worker.services]
         command += [part for name in worker.answering for part in ("--answering", name)]
         environ = {
-            "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
-            "DATABASE_URL": settings.database_url,
-            "ONWARD_KEYS_FILE": str(settings.keys_file),
+            **settings.environ,
             "ONWARD_HTTP_PORT": str(own_port),
             "ONWARD_REPLICA": f"local-{worker.name}",
         }
@@ -206,9 +207,7 @@ def find(folder: Path) -> LocalSystem:
     return LocalSystem(
         folder=folder.resolve(),
         base_url=running[0].url,
-        kafka_bootstrap_servers=servers.kafka.bootstrap_servers
-        if servers.kafka
-        else os.environ.get("KAFKA_BOOTSTRAP_SERVERS", ""),
+        kafka=(servers.kafka.access if servers.kafka else Kafka.read(os.environ) or Kafka("")).administrator,
         database_url=servers.postgres.url if servers.postgres else os.environ.get("DATABASE_URL", ""),
         keys_file=public,
         signing_key=private,

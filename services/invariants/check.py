@@ -11,6 +11,7 @@ import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient
 
 from contracts.topics import Topic
+from services.chassis.kafka import Kafka
 from services.invariants.log import Log, Logged, Origin, Seen, Unreadable, consumer
 from services.invariants.stored import STORED
 from services.invariants.told import FACTS, KEPT, LED, schemas_of
@@ -63,15 +64,15 @@ class Checked:
         return not any(one.broken for one in self.findings)
 
 
-async def check(
-    bootstrap_servers: str, database_url: str, *, prefix: str = "", since: datetime | None = None
-) -> Checked:
+async def check(kafka: Kafka, database_url: str, *, prefix: str = "", since: datetime | None = None) -> Checked:
     """Check every invariant, of facts told since a moment or of all that the log still has. Changes nothing.
+
+    As the administrators, for nobody else may read everything.
 
     Raises aiokafka's and asyncpg's errors when Kafka or PostgreSQL does not answer, or refuses the reading.
     """
-    reading = consumer(bootstrap_servers)
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    reading = consumer(kafka.administrator)
+    admin = AIOKafkaAdminClient(**kafka.administrator.client())
     await reading.start()
     try:
         await admin.start()

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from contracts.envelope import effect_id
 from services.chassis.dead_letters import dead_letter_in
+from services.chassis.kafka import Kafka
 from services.chassis.partitions import partition_of
 from services.chassis.views import Part, View
 
@@ -184,8 +185,6 @@ class Seen:
         self._ids.close()
 
 
-def consumer(bootstrap_servers: str) -> Any:
+def consumer(kafka: Kafka) -> Any:
     """A consumer without a group, which commits nothing."""
-    return AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers, enable_auto_commit=False, max_partition_fetch_bytes=4_000_000
-    )
+    return AIOKafkaConsumer(**kafka.client(), enable_auto_commit=False, max_partition_fetch_bytes=4_000_000)

@@ -47,5 +47,7 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     letters = DeadLetterBox(database, settings.topic_prefix)
     service.reads_dead_letters(partial(keep, letters=letters), readers_with_dead_letters())
     service.serves(routes(referrals, Feed(referrals, database, news, own), news, database, service, own))
-    service.serves(unreadable_routes(letters, database, partial(send_again, settings=settings), own, clock))
+    service.serves(
+        unreadable_routes(letters, database, partial(send_again, service="referrals", settings=settings), own, clock)
+    )
     return service

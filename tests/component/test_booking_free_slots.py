@@ -13,6 +13,7 @@ from contracts.diaries import DiaryReported
 from services.booking.free_slots import tell_of
 from services.booking.http import routes
 from services.chassis.identity import Verifier, make_keys, sign
+from services.chassis.kafka import Kafka
 from services.chassis.service import Service as Hosted
 from services.chassis.settings import Settings
 from services.chassis.web import create_app
@@ -205,7 +206,7 @@ async def process(database: str) -> AsyncIterator[Booking]:
 async def client(process: Booking, keys_folder: Path) -> AsyncIterator[httpx.AsyncClient]:
     """A caller at booking's routes."""
     signing, public = make_keys(keys_folder)
-    settings = Settings(kafka_bootstrap_servers="127.0.0.1:1", database_url="", keys_file=public)
+    settings = Settings(kafka=Kafka("127.0.0.1:1"), database_url="", keys_file=public)
     hosted = Hosted("booking", settings)
     hosted.serves(routes(process.free_slots, clock=lambda: NOON, horizon=timedelta(hours=6)))
     token = sign(signing, organisation="ONW01", practitioner="P1", role="paramedic", now=datetime.now(UTC))

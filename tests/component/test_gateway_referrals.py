@@ -21,6 +21,7 @@ from contracts.submissions import ReferralSubmitted, referral_id
 from services.chassis.database import Database
 from services.chassis.failures import Transient
 from services.chassis.identity import Verifier, make_keys, sign
+from services.chassis.kafka import Kafka
 from services.chassis.service import Service
 from services.chassis.settings import Settings
 from services.chassis.web import create_app
@@ -103,7 +104,7 @@ async def start(database: str, signing: tuple[Path, Path]) -> AsyncIterator[Star
     started: list[Replica] = []
 
     async def start(*, desks: Sequence[Desk] = (DESK,), publisher: Any = None, **own: Any) -> Replica:
-        settings = Settings(kafka_bootstrap_servers="127.0.0.1:1", database_url=database, keys_file=public)
+        settings = Settings(kafka=Kafka("127.0.0.1:1"), database_url=database, keys_file=public)
         gateway = GatewaySettings(**own)
         store = Database(settings, "gateway", MIGRATIONS)
         store.migrate()

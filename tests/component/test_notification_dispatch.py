@@ -18,6 +18,7 @@ from contracts.notifications import NotificationSent
 from contracts.topics import Topic
 from services.chassis.database import Database
 from services.chassis.failures import Transient, is_transient
+from services.chassis.kafka import Kafka
 from services.chassis.outbox import Outbox
 from services.chassis.settings import Settings
 from services.chassis.step import Breaker, Step
@@ -109,7 +110,7 @@ NewReplica = Callable[..., Awaitable[Replica]]
 @pytest.fixture
 async def new_replica(database: str) -> AsyncIterator[NewReplica]:
     """Makes replicas of notification on one database."""
-    settings = Settings(kafka_bootstrap_servers="127.0.0.1:9", database_url=database, keys_file=Path("keys.json"))
+    settings = Settings(kafka=Kafka("127.0.0.1:9"), database_url=database, keys_file=Path("keys.json"))
     async with AsyncExitStack() as stack:
 
         async def make(**changes: Any) -> Replica:

@@ -10,6 +10,7 @@ import pytest
 
 from services.chassis.database import Database
 from services.chassis.identity import Verifier, make_keys, sign
+from services.chassis.kafka import Kafka
 from services.chassis.outbox import Outbox
 from services.chassis.service import Service
 from services.chassis.settings import Settings
@@ -35,7 +36,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture
 async def own(database: str, keys: tuple[Path, Path]) -> AsyncIterator[Database]:
     """The service's database with the three messages of one booking."""
-    settings = Settings(kafka_bootstrap_servers="127.0.0.1:9", database_url=database, keys_file=keys[1])
+    settings = Settings(kafka=Kafka("127.0.0.1:9"), database_url=database, keys_file=keys[1])
     own = Database(settings, "notification", *MIGRATIONS)
     own.migrate()
     await own.start()
@@ -47,7 +48,7 @@ async def own(database: str, keys: tuple[Path, Path]) -> AsyncIterator[Database]
 @pytest.fixture
 async def client(own: Database, keys: tuple[Path, Path]) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the process that serves the messages."""
-    settings = Settings(kafka_bootstrap_servers="127.0.0.1:9", database_url="", keys_file=keys[1])
+    settings = Settings(kafka=Kafka("127.0.0.1:9"), database_url="", keys_file=keys[1])
     service = Service("notification", settings, database=own)
     service.serves(routes(Messages(own, Outbox(own, RecordingPublisher())), own))  # type: ignore[arg-type]
     transport = httpx.ASGITransport(create_app([service], Verifier.from_file(keys[1])), raise_app_exceptions=False)

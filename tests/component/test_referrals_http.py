@@ -21,6 +21,7 @@ from contracts.topics import Topic
 from services.chassis.database import Database
 from services.chassis.failures import Transient
 from services.chassis.identity import Verifier, make_keys, sign
+from services.chassis.kafka import Kafka
 from services.chassis.service import Service
 from services.chassis.settings import Settings
 from services.chassis.web import create_app
@@ -157,7 +158,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture
 async def replica(database: str, keys: tuple[Path, Path]) -> AsyncIterator[Replica]:
     """A process that serves referrals, over real HTTP."""
-    settings = Settings(kafka_bootstrap_servers="127.0.0.1:9", database_url=database, keys_file=keys[1])
+    settings = Settings(kafka=Kafka("127.0.0.1:9"), database_url=database, keys_file=keys[1])
     own = Database(settings, "referrals", *MIGRATIONS)
     own.migrate()
     await own.start()

@@ -13,6 +13,7 @@ import pytest
 
 from contracts.envelope import Event
 from services.chassis.database import Database
+from services.chassis.kafka import Kafka
 from services.chassis.settings import Settings
 from services.chassis.step import Breaker, Step
 from services.referrals.facts import Fact, fact_in
@@ -50,7 +51,7 @@ def read(events: Sequence[Event]) -> list[Fact]:
 @pytest.fixture
 async def own(database: str) -> AsyncIterator[Database]:
     """The service's database, empty."""
-    settings = Settings(kafka_bootstrap_servers="", database_url=database, keys_file=Path("none"), pool_size=12)
+    settings = Settings(kafka=Kafka(""), database_url=database, keys_file=Path("none"), pool_size=12)
     own = Database(settings, "referrals", *MIGRATIONS)
     own.migrate()
     await own.start()

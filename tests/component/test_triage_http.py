@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from services.chassis.identity import Verifier, make_keys, sign
+from services.chassis.kafka import Kafka
 from services.chassis.settings import Settings
 from services.chassis.web import create_app
 from services.triage.rule_pack import UnsoundRulePack
@@ -34,7 +35,7 @@ FALL: dict[str, Any] = {
 
 def settings(folder: Path) -> Settings:
     """Settings of a process whose Kafka and PostgreSQL nobody asks."""
-    return Settings(kafka_bootstrap_servers="127.0.0.1:9", database_url="", keys_file=folder / "keys.json")
+    return Settings(kafka=Kafka("127.0.0.1:9"), database_url="", keys_file=folder / "keys.json")
 
 
 @pytest.fixture(scope="module")

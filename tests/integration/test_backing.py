@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -20,11 +21,13 @@ import psycopg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaConnectionError, UnknownTopicOrPartitionError
 
 from services.backing import instance, kafka, postgres
-from services.backing.failures import GivenUnreachable, ServerDied
+from services.backing.failures import GivenUnreachable, PasswordLost, ServerDied
 from services.backing.settings import Settings
+from services.chassis.kafka import ADMINISTRATOR, Kafka
+from services.chassis.passwords import make_password
 
 pytestmark = pytest.mark.backing
 
@@ -55,7 +58,7 @@ def said() -> list[str]:
 @pytest.fixture
 def postgres_only(backing: instance.Backing) -> Settings:
     """Settings that give a Kafka, so that only PostgreSQL, which starts faster, is embedded."""
-    return Settings(kafka_bootstrap_servers=backing.kafka_bootstrap_servers)
+    return Settings(kafka=backing.kafka)
 
 
 def start_alone(server: ModuleType, folder: Path, said: list[str]) -> None:
@@ -88,9 +91,9 @@ def wait_until(fact: Callable[[], object], within: float = 30) -> None:
 
 
 @asynccontextmanager
-async def admin(backing: instance.Backing) -> AsyncIterator[AIOKafkaAdminClient]:
+async def admin(broker: Kafka) -> AsyncIterator[AIOKafkaAdminClient]:
     """An administrator of the broker."""
-    client = AIOKafkaAdminClient(bootstrap_servers=backing.kafka_bootstrap_servers)
+    client = AIOKafkaAdminClient(**broker.administrator.client())
     await client.start()
     try:
         yield client
@@ -104,9 +107,9 @@ async def write_fact(backing: instance.Backing) -> None:
     await connection.execute("create table kept (fact text)")
     await connection.execute("insert into kept values ('row')")
     await connection.close()
-    async with admin(backing) as client:
+    async with admin(backing.kafka) as client:
         await client.create_topics([NewTopic("kept", 1, 1)])
-    producer = AIOKafkaProducer(bootstrap_servers=backing.kafka_bootstrap_servers, acks="all")
+    producer = AIOKafkaProducer(**backing.kafka.client(), acks="all")
     await producer.start()
     await producer.send_and_wait("kept", b"record")
     await producer.stop()
@@ -117,9 +120,7 @@ async def read_fact(backing: instance.Backing) -> tuple[str, bytes]:
     connection = await asyncpg.connect(backing.database_url)
     row = await connection.fetchval("select fact from kept")
     await connection.close()
-    consumer = AIOKafkaConsumer(
-        "kept", bootstrap_servers=backing.kafka_bootstrap_servers, auto_offset_reset="earliest", group_id=None
-    )
+    consumer = AIOKafkaConsumer("kept", **backing.kafka.client(), auto_offset_reset="earliest", group_id=None)
     await consumer.start()
     try:
         record = await consumer.getone()
@@ -135,7 +136,7 @@ async def test_data_is_kept_from_one_start_to_the_next(folder: Path, said: list[
     instance.stop(folder)
     second = instance.start(folder, say=said.append, settings=EMBEDDED)
     assert ("row", b"record") == await read_fact(second)
-    assert first.kafka_bootstrap_servers == second.kafka_bootstrap_servers
+    assert first.kafka == second.kafka
     assert first.database_url == second.database_url
 
 
@@ -184,7 +185,7 @@ async def test_killed_servers_come_back_with_their_data_and_addresses(folder: Pa
     assert instance.Status(kafka=None, postgres=None) == instance.status(folder)
     second = instance.start(folder, say=said.append, settings=EMBEDDED)
     assert ("row", b"record") == await read_fact(second)
-    assert first.kafka_bootstrap_servers == second.kafka_bootstrap_servers
+    assert first.kafka == second.kafka
     assert first.database_url == second.database_url
 
 
@@ -195,7 +196,7 @@ def test_one_server_can_be_killed_and_started_alone(folder: Path, said: list[str
     broker = kafka.start(folder / "kafka", cache=EMBEDDED.cache, say=said.append)
     now = instance.status(folder)
     assert broker == now.kafka
-    assert first.kafka_bootstrap_servers == broker.bootstrap_servers
+    assert first.kafka == broker.access.administrator
     assert now.postgres is not None
     assert first.postgres_pid == now.postgres.child.pid
 
@@ -302,7 +303,7 @@ def test_two_instances_run_at_once(folder: Path, said: list[str]) -> None:
         with ThreadPoolExecutor(2) as pool:
             one, two = pool.map(lambda own: instance.start(own, say=said.append, settings=EMBEDDED), folders)
         assert 4 == len(pids(one) | pids(two))
-        assert one.kafka_bootstrap_servers != two.kafka_bootstrap_servers
+        assert one.kafka.bootstrap_servers != two.kafka.bootstrap_servers
         assert one.database_url != two.database_url
     finally:
         for own in folders:
@@ -388,10 +389,40 @@ def test_a_start_that_fails_stops_what_it_started(folder: Path, said: list[str])
     """If Kafka cannot start, the PostgreSQL that was started with it does not stay either."""
     (folder / "kafka" / "data").mkdir(parents=True)
     (folder / "kafka" / "data-is-whole").touch()
+    make_password(kafka.passwords_of(folder / "kafka"), ADMINISTRATOR)
     with pytest.raises(ServerDied):
         instance.start(folder, say=said.append, settings=EMBEDDED)
     assert (folder / "postgres" / "data-is-whole").exists()
     assert instance.Status(kafka=None, postgres=None) == instance.status(folder)
+
+
+def test_data_whose_password_is_lost_is_not_touched(folder: Path, said: list[str]) -> None:
+    """Kafka's data without its administrator's password is of no use to anybody: the file is named, nothing started."""
+    (folder / "kafka" / "data").mkdir(parents=True)
+    (folder / "kafka" / "data-is-whole").touch()
+    with pytest.raises(PasswordLost, match="secrets/kafka/administrator, is not there"):
+        kafka.start(folder / "kafka", cache=EMBEDDED.cache, say=said.append)
+    assert kafka.running(folder / "kafka") is None
+
+
+def test_passwords_are_for_their_owner_alone(folder: Path, said: list[str]) -> None:
+    """Neither the administrator's password nor the settings that repeat it can be read by another user."""
+    kafka.start(folder / "kafka", cache=EMBEDDED.cache, say=said.append)
+    private = [folder / "secrets" / "kafka" / "administrator", folder / "kafka" / "server.properties"]
+    assert [0o600, 0o600] == [stat.S_IMODE(file.stat().st_mode) for file in private]
+    password = private[0].read_text().strip()
+    others = [file for file in folder.rglob("*") if file.is_file() and file not in private]
+    assert not [file for file in others if password.encode() in file.read_bytes()]
+
+
+async def test_who_does_not_say_who_he_is_is_refused(backing: instance.Backing) -> None:
+    """Neither without a user nor with a wrong password."""
+    wrong = backing.kafka.client() | {"sasl_plain_password": "guessed"}
+    for client in ({"bootstrap_servers": backing.kafka.bootstrap_servers}, wrong):
+        nobody = AIOKafkaAdminClient(**client)
+        with pytest.raises(KafkaConnectionError):
+            await nobody.start()
+        await nobody.close()
 
 
 def test_the_log_of_postgresql_holds_no_values(folder: Path, said: list[str]) -> None:
@@ -410,23 +441,23 @@ def test_the_log_of_postgresql_holds_no_values(folder: Path, said: list[str]) ->
 async def test_a_topic_is_never_made_by_a_typing_error(folder: Path, said: list[str]) -> None:
     """Telling something to a topic that nobody declared is refused and does not create it."""
     broker = kafka.start(folder / "kafka", cache=EMBEDDED.cache, say=said.append)
-    producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap_servers, request_timeout_ms=500)
+    producer = AIOKafkaProducer(**broker.access.administrator.client(), request_timeout_ms=500)
     await producer.start()
     try:
         with pytest.raises(UnknownTopicOrPartitionError):
             await producer.send_and_wait("refferals", b"lost?")
     finally:
         await producer.stop()
-    async with admin(instance.Backing(broker.bootstrap_servers, "")) as client:
+    async with admin(broker.access) as client:
         assert [] == await client.list_topics()
 
 
 async def test_records_carry_the_brokers_time(folder: Path, said: list[str]) -> None:
     """A record's timestamp is when it reached the log, whatever the producer says."""
     broker = kafka.start(folder / "kafka", cache=EMBEDDED.cache, say=said.append)
-    async with admin(instance.Backing(broker.bootstrap_servers, "")) as client:
+    async with admin(broker.access) as client:
         await client.create_topics([NewTopic("kept", 1, 1)])
-    producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap_servers)
+    producer = AIOKafkaProducer(**broker.access.administrator.client())
     await producer.start()
     stored = await producer.send_and_wait("kept", b"record", timestamp_ms=1)
     await producer.stop()
@@ -438,8 +469,8 @@ def test_given_servers_are_used_and_nothing_is_started(
     backing: instance.Backing, folder: Path, said: list[str]
 ) -> None:
     """With both addresses given, they come back as they are and the folder stays untouched."""
-    given = Settings(kafka_bootstrap_servers=backing.kafka_bootstrap_servers, database_url=backing.database_url)
-    expected = instance.Backing(backing.kafka_bootstrap_servers, backing.database_url)
+    given = Settings(kafka=backing.kafka, database_url=backing.database_url)
+    expected = instance.Backing(backing.kafka, backing.database_url)
     assert expected == instance.start(folder, say=said.append, settings=given)
     assert not folder.exists()
 
@@ -468,7 +499,7 @@ def test_kafka_runs_in_a_folder_of_any_name(folder: Path, said: list[str]) -> No
 def test_one_server_can_be_given_and_the_other_embedded(folder: Path, said: list[str], postgres_only: Settings) -> None:
     """With only Kafka's address given, only PostgreSQL is started."""
     started = instance.start(folder, say=said.append, settings=postgres_only)
-    assert postgres_only.kafka_bootstrap_servers == started.kafka_bootstrap_servers
+    assert postgres_only.kafka == started.kafka
     assert started.kafka_pid is None
     assert started.postgres_pid is not None
     assert instance.status(folder).kafka is None
@@ -477,7 +508,7 @@ def test_one_server_can_be_given_and_the_other_embedded(folder: Path, said: list
 @pytest.mark.parametrize(
     ("given", "variable"),
     [
-        (Settings(kafka_bootstrap_servers="127.0.0.1:1"), "KAFKA_BOOTSTRAP_SERVERS"),
+        (Settings(kafka=Kafka("127.0.0.1:1")), "KAFKA_BOOTSTRAP_SERVERS"),
         (Settings(database_url="postgresql://who:secret@127.0.0.1:1/onward"), "DATABASE_URL"),
     ],
 )

@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY
 
 from contracts.directory import CapacityReported, DeskListed
 from contracts.topics import Topic
+from services.chassis.kafka import Kafka
 from services.chassis.service import Service
 from tests.chassis_examples import desk, hosted, make_topics, settings, tell_effects, until
 
@@ -21,7 +22,7 @@ def value(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(f"onward_{name}", {"service": "booking", **labels}) or 0.0
 
 
-async def test_what_waits_is_measured(kafka: str, prefix: str) -> None:
+async def test_what_waits_is_measured(kafka: Kafka, prefix: str) -> None:
     """Lag and ages while a handler hangs; nothing waits when it is done; what was unreadable is counted by reason."""
     await make_topics(kafka, prefix, "desks", "capacity", "booking.dlq")
     gate = asyncio.Event()
@@ -37,7 +38,7 @@ async def test_what_waits_is_measured(kafka: str, prefix: str) -> None:
     async with hosted(service):
         before = time.time()
         await service.publisher.tell([desk("one")])
-        async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
+        async with AIOKafkaProducer(**kafka.client()) as producer:
             await producer.send_and_wait(f"{prefix}desks", b"{", key=b"one")
         await asyncio.sleep(0.2)  # so that there is an age; it is not judged how much
 

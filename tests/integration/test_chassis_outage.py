@@ -48,7 +48,7 @@ class Servers:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._given = instance.start(folder, say=print, settings=EMBEDDED)
-        self.kafka = self._given.kafka_bootstrap_servers
+        self.kafka = self._given.kafka
         self.database = self._given.database_url
 
     async def without(self, server: Callable[[Path], object], name: str) -> None:
@@ -58,7 +58,7 @@ class Servers:
     async def whole(self) -> None:
         """Start again what is not running, on the ports it had."""
         again = await asyncio.to_thread(instance.start, self._folder, say=print, settings=EMBEDDED)
-        assert (self.kafka, self.database) == (again.kafka_bootstrap_servers, again.database_url)
+        assert (self.kafka, self.database) == (again.kafka, again.database_url)
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +185,7 @@ async def test_a_topic_that_was_compacted_is_read_to_its_end(servers: Servers, p
         quick = {"log.cleaner.backoff.ms": "100"}
         await admin.alter_configs([ConfigResource(ConfigResourceType.BROKER, str(broker["node_id"]), configs=quick)])
     telling = Service("pathways", settings(servers.kafka, prefix=prefix))
-    async with hosted(telling), AIOKafkaProducer(bootstrap_servers=servers.kafka) as producer:
+    async with hosted(telling), AIOKafkaProducer(**servers.kafka.client()) as producer:
         for version in range(1, 6):
             await telling.publisher.tell([desk(f"key-{n}", version=version) for n in range(20)])
             await asyncio.sleep(0.15)  # so that the segments of the one before may be closed

@@ -13,6 +13,7 @@ from contracts.directory import DeskListed
 from contracts.envelope import Event
 from contracts.topics import Topic
 from services.chassis import log
+from services.chassis.kafka import Kafka
 from services.chassis.reader import Reader, Tombstone
 from services.chassis.service import Service
 from services.chassis.topics import TopicMissing
@@ -39,7 +40,9 @@ class Index:
 
 
 @asynccontextmanager
-async def following(kafka: str, prefix: str, index: Index, since: Literal["beginning", "now"]) -> AsyncIterator[Reader]:
+async def following(
+    kafka: Kafka, prefix: str, index: Index, since: Literal["beginning", "now"]
+) -> AsyncIterator[Reader]:
     """A service that only follows desks, ready."""
     service = Service("gateway", settings(kafka, prefix=prefix))
     reader = service.follows([Topic.DESKS], index.apply, since=since)
@@ -49,14 +52,14 @@ async def following(kafka: str, prefix: str, index: Index, since: Literal["begin
         yield reader
 
 
-async def tell(kafka: str, prefix: str, *events: Event) -> None:
+async def tell(kafka: Kafka, prefix: str, *events: Event) -> None:
     """Tell events."""
     async with hosted(Service("pathways", settings(kafka, prefix=prefix))) as service:
         await service.publisher.tell(events)
 
 
 @pytest.fixture
-async def topic(kafka: str, prefix: str) -> str:
+async def topic(kafka: Kafka, prefix: str) -> str:
     """The topic of desks, compacted and empty."""
     await make_topics(kafka, prefix, "desks")
     return f"{prefix}desks"
@@ -76,7 +79,7 @@ def logged() -> Iterator[io.StringIO]:
     log.configure()
 
 
-async def test_all_that_is_there_is_read_before_it_is_complete(topic: str, kafka: str, prefix: str) -> None:
+async def test_all_that_is_there_is_read_before_it_is_complete(topic: str, kafka: Kafka, prefix: str) -> None:
     """On every partition, in the order of each key."""
     await tell(kafka, prefix, *(desk(f"key-{n % 300}", version=n + 1) for n in range(6000)))
     index = Index()
@@ -94,13 +97,13 @@ async def test_all_that_is_there_is_read_before_it_is_complete(topic: str, kafka
         assert {False} == set(complete)
 
 
-async def test_an_empty_topic_is_complete_at_once(topic: str, kafka: str, prefix: str) -> None:
+async def test_an_empty_topic_is_complete_at_once(topic: str, kafka: Kafka, prefix: str) -> None:
     """Nothing to wait for."""
     async with following(kafka, prefix, index := Index(), "beginning"):
         assert [] == index.read
 
 
-async def test_what_comes_later_is_followed(topic: str, kafka: str, prefix: str) -> None:
+async def test_what_comes_later_is_followed(topic: str, kafka: Kafka, prefix: str) -> None:
     """An index stays true."""
     async with following(kafka, prefix, index := Index(), "beginning"):
         await tell(kafka, prefix, event := desk("RX1", version=4))
@@ -108,9 +111,9 @@ async def test_what_comes_later_is_followed(topic: str, kafka: str, prefix: str)
         assert [event] == index.read
 
 
-async def test_a_tombstone_says_that_a_key_stands_no_longer(topic: str, kafka: str, prefix: str) -> None:
+async def test_a_tombstone_says_that_a_key_stands_no_longer(topic: str, kafka: Kafka, prefix: str) -> None:
     """At the beginning and later on."""
-    async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
+    async with AIOKafkaProducer(**kafka.client()) as producer:
         await tell(kafka, prefix, desk("gone"), desk("stays"), desk("goes"))
         partition = {record.key: record.partition for record in await everything_on(kafka, topic)}
         await producer.send_and_wait(topic, None, b"gone", partition=partition[b"gone"])
@@ -121,7 +124,7 @@ async def test_a_tombstone_says_that_a_key_stands_no_longer(topic: str, kafka: s
     assert Tombstone(Topic.DESKS, "goes") in index.read
 
 
-async def test_from_now_on_nothing_that_comes_is_missed(topic: str, kafka: str, prefix: str) -> None:
+async def test_from_now_on_nothing_that_comes_is_missed(topic: str, kafka: Kafka, prefix: str) -> None:
     """What was there before is left out; of what comes from the moment it is complete, nothing."""
     await tell(kafka, prefix, *(desk(f"key-{n}") for n in range(500)))
     async with hosted(Service("pathways", settings(kafka, prefix=prefix))) as telling:
@@ -134,10 +137,10 @@ async def test_from_now_on_nothing_that_comes_is_missed(topic: str, kafka: str, 
             assert sorted(event.id for event in events) == sorted(event.id for event in index.read)  # type: ignore[union-attr]
 
 
-async def test_what_cannot_be_read_is_counted_and_left_out(topic: str, kafka: str, prefix: str) -> None:
+async def test_what_cannot_be_read_is_counted_and_left_out(topic: str, kafka: Kafka, prefix: str) -> None:
     """An index does without it; somebody learns of it."""
     before = unreadable()
-    async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
+    async with AIOKafkaProducer(**kafka.client()) as producer:
         for value, headers in [
             (b"junk", []),
             (b"\xff", [("type", b"desk.listed")]),
@@ -150,7 +153,7 @@ async def test_what_cannot_be_read_is_counted_and_left_out(topic: str, kafka: st
     assert 3 == unreadable() - before
 
 
-async def test_an_index_that_fails_is_not_ready(topic: str, kafka: str, prefix: str, logged: io.StringIO) -> None:
+async def test_an_index_that_fails_is_not_ready(topic: str, kafka: Kafka, prefix: str, logged: io.StringIO) -> None:
     """It may be half done: nobody is answered from it, and the log says where it failed, not on what."""
 
     class Broken(Index):
@@ -167,7 +170,7 @@ async def test_an_index_that_fails_is_not_ready(topic: str, kafka: str, prefix: 
     assert "SENTINEL" not in logged.getvalue()
 
 
-async def test_an_index_that_fails_at_the_start_fails_the_start(topic: str, kafka: str, prefix: str) -> None:
+async def test_an_index_that_fails_at_the_start_fails_the_start(topic: str, kafka: Kafka, prefix: str) -> None:
     """A bug is not tried for a minute."""
 
     def broken(_: Sequence[Event | Tombstone]) -> None:
@@ -182,7 +185,7 @@ async def test_an_index_that_fails_at_the_start_fails_the_start(topic: str, kafk
     await service.stop()
 
 
-async def test_a_topic_that_is_missing_is_said(kafka: str, prefix: str) -> None:
+async def test_a_topic_that_is_missing_is_said(kafka: Kafka, prefix: str) -> None:
     """At once, and with the command that makes it."""
     service = Service("gateway", settings(kafka, prefix=prefix))
     service.follows([Topic.DESKS], Index().apply, since="beginning")

@@ -1,6 +1,7 @@
 """A service reading on a real broker: failures, rebalances, stops and kills, and every event accounted for."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections import Counter
@@ -16,10 +17,12 @@ from contracts.envelope import Event
 from contracts.topics import PARTITIONS, Topic
 from services.chassis import service as hosting
 from services.chassis.failures import Poison, Transient
+from services.chassis.kafka import Kafka
 from services.chassis.service import NotAnswering, Service
 from services.chassis.step import Step
 from services.chassis.topics import PartitionsDiffer, TopicMissing, apply, declared
 from tests.chassis_examples import (
+    NOWHERE,
     admin_of,
     committed,
     desk,
@@ -40,19 +43,19 @@ Handle = Callable[[Sequence[DeskListed]], Awaitable[Sequence[Event]]]
 
 
 @pytest.fixture
-async def topics(kafka: str, prefix: str) -> None:
+async def topics(kafka: Kafka, prefix: str) -> None:
     """Desks to read, capacities to tell, and dead letters."""
     await make_topics(kafka, prefix, "desks", "capacity", "booking.dlq")
 
 
-def booking(kafka: str, prefix: str, handler: Handle = tell_effects, *, replica: str = "") -> Service:
+def booking(kafka: Kafka, prefix: str, handler: Handle = tell_effects, *, replica: str = "") -> Service:
     """A service that reads desks and tells capacities."""
     service = Service("booking", settings(kafka, prefix=prefix).model_copy(update={"replica": replica}))
     service.reads(Topic.DESKS, handler, DeskListed)
     return service
 
 
-async def tell_desks(kafka: str, prefix: str, count: int, *, first: int = 1) -> list[UUID]:
+async def tell_desks(kafka: Kafka, prefix: str, count: int, *, first: int = 1) -> list[UUID]:
     """Desks of 50 keys, numbered in order. Returns the ids of their effects."""
     async with hosted(Service("pathways", settings(kafka, prefix=prefix))) as service:
         events = [desk(f"key-{n % 50}", version=n) for n in range(first, first + count)]
@@ -60,13 +63,13 @@ async def tell_desks(kafka: str, prefix: str, count: int, *, first: int = 1) -> 
     return [effect(event).id for event in events]
 
 
-async def told(kafka: str, prefix: str) -> Counter[UUID]:
+async def told(kafka: Kafka, prefix: str) -> Counter[UUID]:
     """How often each effect was told."""
     records = await everything_on(kafka, f"{prefix}capacity")
     return Counter(CapacityReported.read(record.value).id for record in records)
 
 
-async def versions_by_key(kafka: str, prefix: str) -> dict[bytes, list[int]]:
+async def versions_by_key(kafka: Kafka, prefix: str) -> dict[bytes, list[int]]:
     """The versions of the effects of each key, as told."""
     versions: dict[bytes, list[int]] = {}
     for record in await everything_on(kafka, f"{prefix}capacity"):
@@ -74,7 +77,7 @@ async def versions_by_key(kafka: str, prefix: str) -> dict[bytes, list[int]]:
     return versions
 
 
-async def test_what_is_read_is_handled_told_and_committed(topics: None, kafka: str, prefix: str) -> None:
+async def test_what_is_read_is_handled_told_and_committed(topics: None, kafka: Kafka, prefix: str) -> None:
     """Every event once, in the order of each key, and its offset after it."""
     expected = await tell_desks(kafka, prefix, 2000)
     async with hosted(booking(kafka, prefix)) as service:
@@ -83,7 +86,7 @@ async def test_what_is_read_is_handled_told_and_committed(topics: None, kafka: s
     assert all(versions == sorted(versions) for versions in (await versions_by_key(kafka, prefix)).values())
 
 
-async def test_dead_letters_keep_every_byte(kafka: str, prefix: str) -> None:
+async def test_dead_letters_keep_every_byte(kafka: Kafka, prefix: str) -> None:
     """Key, value and headers as they came, null ones and those that are no text included, with why and where from."""
     odd: list[tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]] = [
         (b"RX1", b"junk", [("type", b"desk.listed")]),
@@ -94,7 +97,7 @@ async def test_dead_letters_keep_every_byte(kafka: str, prefix: str) -> None:
     ]
     good = desk()
     await make_topics(kafka, prefix, "triage", "capacity", "booking.dlq")  # for a compacted topic takes no null key
-    async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
+    async with AIOKafkaProducer(**kafka.client()) as producer:
         for key, value, headers in odd:
             await producer.send_and_wait(f"{prefix}triage", value, key, partition=0, headers=headers)
         await producer.send_and_wait(f"{prefix}triage", good.to_json(), b"RX1", partition=0)
@@ -113,9 +116,9 @@ async def test_dead_letters_keep_every_byte(kafka: str, prefix: str) -> None:
     assert {effect(good).id: 1} == await told(kafka, prefix)
 
 
-async def test_the_largest_record_can_be_buried(topics: None, kafka: str, prefix: str) -> None:
+async def test_the_largest_record_can_be_buried(topics: None, kafka: Kafka, prefix: str) -> None:
     """A record that fills its topic's limit leaves room in the dead letters for why and where from."""
-    async with AIOKafkaProducer(bootstrap_servers=kafka, max_request_size=2_000_000) as producer:
+    async with AIOKafkaProducer(**kafka.client(), max_request_size=2_000_000) as producer:
         await producer.send_and_wait(
             f"{prefix}desks", b"x" * 1_048_450, b"RX1", partition=0, headers=[("h", b"y" * 20)]
         )
@@ -124,7 +127,7 @@ async def test_the_largest_record_can_be_buried(topics: None, kafka: str, prefix
     assert [1_048_450] == [len(record.value) for record in await everything_on(kafka, f"{prefix}booking.dlq")]
 
 
-async def test_poison_that_a_handler_declares_is_buried_alone(topics: None, kafka: str, prefix: str) -> None:
+async def test_poison_that_a_handler_declares_is_buried_alone(topics: None, kafka: Kafka, prefix: str) -> None:
     """The rest of its batch is told."""
 
     async def handler(events: Sequence[DeskListed]) -> list[CapacityReported]:
@@ -141,7 +144,7 @@ async def test_poison_that_a_handler_declares_is_buried_alone(topics: None, kafk
     assert b"no such service" == dict(buried.headers)["dead-because"]
 
 
-async def test_a_bug_stops_the_service_and_its_successor_loses_nothing(topics: None, kafka: str, prefix: str) -> None:
+async def test_a_bug_stops_the_service_and_its_successor_loses_nothing(topics: None, kafka: Kafka, prefix: str) -> None:
     """Not ready with a reason, nothing buried, offsets kept; the next release reads on from there."""
 
     async def handler(events: Sequence[DeskListed]) -> list[CapacityReported]:
@@ -161,7 +164,7 @@ async def test_a_bug_stops_the_service_and_its_successor_loses_nothing(topics: N
     assert Counter(expected) == await told(kafka, prefix)
 
 
-async def test_a_bug_on_one_record_buries_it_alone(topics: None, kafka: str, prefix: str) -> None:
+async def test_a_bug_on_one_record_buries_it_alone(topics: None, kafka: Kafka, prefix: str) -> None:
     """Everything else of its batch is told once, in the order of each key, and all of it is committed."""
 
     async def handler(events: Sequence[DeskListed]) -> list[CapacityReported]:
@@ -181,7 +184,7 @@ async def test_a_bug_on_one_record_buries_it_alone(topics: None, kafka: str, pre
     assert all(versions == sorted(versions) for versions in (await versions_by_key(kafka, prefix)).values())
 
 
-async def test_an_effect_that_the_broker_refuses_buries_its_cause(kafka: str, prefix: str) -> None:
+async def test_an_effect_that_the_broker_refuses_buries_its_cause(kafka: Kafka, prefix: str) -> None:
     """Too large for its topic will be too large next time: it is a bug with a reason, not an endless retry."""
     await make_topics(kafka, prefix, "desks", "booking.dlq")
     (capacity,) = [topic for topic in declared(prefix) if topic.name == f"{prefix}capacity"]
@@ -196,7 +199,7 @@ async def test_an_effect_that_the_broker_refuses_buries_its_cause(kafka: str, pr
 
 
 async def test_what_is_away_holds_up_its_own_topic_only(
-    kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+    kafka: Kafka, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It waits longer than Kafka lets a silent member live, is not expelled, and goes on in order when it can."""
     monkeypatch.setattr(hosting, "MAX_POLL_SECONDS", 1.5)
@@ -256,7 +259,7 @@ def count_assignments(step: Step, into: Counter[str]) -> None:
 # Members that come and go
 
 
-async def test_members_that_come_and_go_lose_nothing(topics: None, kafka: str, prefix: str) -> None:
+async def test_members_that_come_and_go_lose_nothing(topics: None, kafka: Kafka, prefix: str) -> None:
     """Five times a member joins and leaves under load. What is revoked is finished and committed first."""
     total, chunk = 12_000, 1_000
 
@@ -281,7 +284,7 @@ async def test_members_that_come_and_go_lose_nothing(topics: None, kafka: str, p
     assert Counter(expected) == await told(kafka, prefix)
 
 
-async def test_a_stop_in_the_middle_loses_and_doubles_nothing(topics: None, kafka: str, prefix: str) -> None:
+async def test_a_stop_in_the_middle_loses_and_doubles_nothing(topics: None, kafka: Kafka, prefix: str) -> None:
     """Five releases amid thousands: each finishes its batch, commits it, and begins no other."""
     expected = await tell_desks(kafka, prefix, 10_000)
     for share in range(1, 6):
@@ -295,17 +298,18 @@ async def test_a_stop_in_the_middle_loses_and_doubles_nothing(topics: None, kafk
 
 
 KILLED = """
-import asyncio, sys
+import asyncio, os, sys
 from tests.chassis_examples import settings, tell_effects
 from services.chassis import service as hosting
+from services.chassis.kafka import Kafka
 from services.chassis.service import Service
 from contracts.directory import DeskListed
 from contracts.topics import Topic
 
 hosting.COMMIT_SECONDS = 1.0
 
-async def main(kafka, prefix):
-    service = Service("booking", settings(kafka, prefix=prefix).model_copy(update={"replica": "one"}))
+async def main(prefix):
+    service = Service("booking", settings(Kafka.read(os.environ), prefix=prefix).model_copy(update={"replica": "one"}))
     async def slow(events):
         await asyncio.sleep(0.2)
         return await tell_effects(events)
@@ -318,11 +322,11 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 async def test_a_kill_repeats_effects_under_the_same_ids_and_its_replacement_takes_over(
-    topics: None, kafka: str, prefix: str
+    topics: None, kafka: Kafka, prefix: str
 ) -> None:
     """Nothing is lost. The replacement has the name of the one that died, so it need not wait for its session's end."""
     expected = await tell_desks(kafka, prefix, 10_000)
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, kafka, prefix)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, prefix, env=os.environ | kafka.environ)
     replacement = booking(kafka, prefix, replica="one")
     before = await committed(kafka, replacement.group(Topic.DESKS), at_least=1)
     async with asyncio.timeout(20):
@@ -340,7 +344,7 @@ async def test_a_kill_repeats_effects_under_the_same_ids_and_its_replacement_tak
 # Starting
 
 
-async def test_a_topic_that_is_missing_is_named_at_the_start(kafka: str, prefix: str) -> None:
+async def test_a_topic_that_is_missing_is_named_at_the_start(kafka: Kafka, prefix: str) -> None:
     """With the command that makes it, at once."""
     await make_topics(kafka, prefix, "desks", "capacity")
     service = booking(kafka, prefix)
@@ -351,7 +355,7 @@ async def test_a_topic_that_is_missing_is_named_at_the_start(kafka: str, prefix:
     await service.stop()
 
 
-async def test_a_topic_with_other_partitions_is_named_at_the_start(kafka: str, prefix: str) -> None:
+async def test_a_topic_with_other_partitions_is_named_at_the_start(kafka: Kafka, prefix: str) -> None:
     """Keys are placed by the declared count: with another one they would be looked for in the wrong place."""
     await make_topics(kafka, prefix, "booking.dlq")
     desks = next(topic for topic in declared(prefix) if topic.name == f"{prefix}desks")
@@ -366,13 +370,13 @@ async def test_a_topic_with_other_partitions_is_named_at_the_start(kafka: str, p
 async def test_a_kafka_that_does_not_answer_is_named_at_the_start(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A start waits a while for it, then says what to start."""
     monkeypatch.setattr(hosting, "START_SECONDS", 0.5)
-    service = booking("127.0.0.1:1", prefix)
+    service = booking(NOWHERE, prefix)
     with pytest.raises(NotAnswering, match="booking: Kafka did not answer"):
         await service.start()
     await service.stop()
 
 
-async def test_background_work_that_fails_is_begun_again(topics: None, kafka: str, prefix: str) -> None:
+async def test_background_work_that_fails_is_begun_again(topics: None, kafka: Kafka, prefix: str) -> None:
     """What is away is waited for; a bug stops the service with a reason."""
     begun = 0
 
@@ -392,7 +396,7 @@ async def test_background_work_that_fails_is_begun_again(topics: None, kafka: st
         await service.stop()
 
 
-async def test_a_service_says_why_it_is_not_ready(topics: None, kafka: str, prefix: str) -> None:
+async def test_a_service_says_why_it_is_not_ready(topics: None, kafka: Kafka, prefix: str) -> None:
     """Before, during and after its life, and when its own check says so."""
     full = True
     service = booking(kafka, prefix)
@@ -407,7 +411,7 @@ async def test_a_service_says_why_it_is_not_ready(topics: None, kafka: str, pref
     assert "not started" in service.not_ready()
 
 
-async def test_a_process_that_only_answers_reads_nothing(topics: None, kafka: str, prefix: str) -> None:
+async def test_a_process_that_only_answers_reads_nothing(topics: None, kafka: Kafka, prefix: str) -> None:
     """Another process reads; this one can tell, and is ready."""
     await tell_desks(kafka, prefix, 10)
     service = booking(kafka, prefix)

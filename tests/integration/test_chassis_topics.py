@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
+from services.chassis.kafka import Kafka
 from services.chassis.topics import (
     DeclaredTopic,
     Difference,
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.backing
 
 
 @pytest.fixture
-async def admin(kafka: str) -> AsyncIterator[AIOKafkaAdminClient]:
+async def admin(kafka: Kafka) -> AsyncIterator[AIOKafkaAdminClient]:
     """An administrator."""
     async with admin_of(kafka) as admin:
         yield admin
@@ -99,7 +100,7 @@ async def test_a_config_that_the_broker_refuses_is_named(
         await apply(admin, [replace(desks, config=desks.config | {"retention.ms": "-7"})])
 
 
-async def test_several_may_apply_at_once(kafka: str, wanted: list[DeclaredTopic]) -> None:
+async def test_several_may_apply_at_once(kafka: Kafka, wanted: list[DeclaredTopic]) -> None:
     """Two deployments, or a demo beside a test: whoever comes second finds them made."""
     async with admin_of(kafka) as one, admin_of(kafka) as another, admin_of(kafka) as third:
         await asyncio.gather(*(apply(admin, wanted) for admin in (one, another, third)))

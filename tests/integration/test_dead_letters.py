@@ -22,6 +22,7 @@ from contracts.topics import Topic
 from services.chassis import topics
 from services.chassis.failures import Poison
 from services.chassis.identity import Verifier, make_keys, sign
+from services.chassis.kafka import Kafka
 from services.chassis.service import Service
 from services.chassis.settings import Settings
 from services.chassis.web import create_app
@@ -100,10 +101,10 @@ async def until(fact: Callable[[], Awaitable[bool]]) -> None:
 
 
 @pytest.fixture
-async def system(kafka: str, prefix: str, database: str, tmp_path: Path) -> AsyncIterator[System]:
+async def system(kafka: Kafka, prefix: str, database: str, tmp_path: Path) -> AsyncIterator[System]:
     """Every topic made, referrals ready."""
     private, public = make_keys(tmp_path)
-    settings = Settings(kafka_bootstrap_servers=kafka, database_url=database, keys_file=public, topic_prefix=prefix)
+    settings = Settings(kafka=kafka, database_url=database, keys_file=public, topic_prefix=prefix)
     async with admin_of(kafka) as admin:
         await topics.apply(admin, topics.declared(prefix))
     referrals = build(settings, {})
@@ -120,7 +121,7 @@ async def system(kafka: str, prefix: str, database: str, tmp_path: Path) -> Asyn
 
 
 async def test_a_dead_letter_is_seen_explained_and_sent_again_to_its_reader_alone(
-    system: System, kafka: str, prefix: str
+    system: System, kafka: Kafka, prefix: str
 ) -> None:
     """The desk has the referral on its worklist until an operator, each of whose steps is written down, sends it on."""
     referral = uuid4()
@@ -166,9 +167,11 @@ async def test_a_dead_letter_is_seen_explained_and_sent_again_to_its_reader_alon
     assert [("ONWARD", ids)] == await system.audited("replay dead letter")
 
 
-async def test_what_fails_again_is_a_new_dead_letter_with_its_history(system: System, kafka: str, prefix: str) -> None:
+async def test_what_fails_again_is_a_new_dead_letter_with_its_history(
+    system: System, kafka: Kafka, prefix: str
+) -> None:
     """An unreadable record without a referral: the operator's, sent again in vain, and seen to have failed twice."""
-    async with hosted(system.reader("booking")), AIOKafkaProducer(bootstrap_servers=kafka) as producer:
+    async with hosted(system.reader("booking")), AIOKafkaProducer(**kafka.client()) as producer:
         await producer.send_and_wait(
             f"{prefix}placements", b"\xff\x00", None, partition=3, headers=[("type", b"booking.requested"), ("x", None)]
         )
@@ -190,11 +193,11 @@ async def test_what_fails_again_is_a_new_dead_letter_with_its_history(system: Sy
     assert (None, b"\xff\x00") == (buried.key, buried.value)
 
 
-async def test_a_dead_letter_that_is_buried_twice_is_kept_once(system: System, kafka: str, prefix: str) -> None:
+async def test_a_dead_letter_that_is_buried_twice_is_kept_once(system: System, kafka: Kafka, prefix: str) -> None:
     """A batch that fails after its dead were buried buries them again; two records of one content are two."""
     headers = [("dead-because", b"not JSON"), ("dead-origin", f"{prefix}triage/0/5".encode())]
     other = [("dead-because", b"not JSON"), ("dead-origin", f"{prefix}triage/0/6".encode())]
-    async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
+    async with AIOKafkaProducer(**kafka.client()) as producer:
         for one in (headers, headers, other, [("odd\0", b"\xff")]):
             await producer.send_and_wait(f"{prefix}pathways.dlq", b"junk", b"k", partition=0, headers=one)
     found = await system.waiting(3)

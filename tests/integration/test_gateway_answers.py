@@ -21,6 +21,7 @@ from contracts.submissions import ReferralSubmitted, referral_id
 from contracts.topics import PARTITIONS
 from services.chassis import topics
 from services.chassis.identity import Verifier, make_keys, sign
+from services.chassis.kafka import Kafka
 from services.chassis.partitions import partition_of
 from services.chassis.publishing import MAX_BATCH_BYTES, KafkaPublisher
 from services.chassis.service import Service
@@ -55,14 +56,14 @@ Start = Callable[..., AbstractAsyncContextManager[Replica]]
 
 
 @pytest.fixture
-async def submitted(kafka: str, prefix: str) -> AsyncIterator[Submitted]:
+async def submitted(kafka: Kafka, prefix: str) -> AsyncIterator[Submitted]:
     """Topics for this test; and what is on `submissions`, once it is so many records."""
     names = {f"{prefix}{name}" for name in ("submissions", "bookings", "desks", "gateway.dlq", "gateway.replay")}
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    admin = AIOKafkaAdminClient(**kafka.client())
     await admin.start()
     await topics.apply(admin, [topic for topic in topics.declared(prefix) if topic.name in names])
     await admin.close()
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**kafka.client(), enable_auto_commit=False)
     await consumer.start()
     partitions = [TopicPartition(f"{prefix}submissions", number) for number in range(PARTITIONS)]
     consumer.assign(partitions)
@@ -81,12 +82,10 @@ async def submitted(kafka: str, prefix: str) -> AsyncIterator[Submitted]:
 
 
 @pytest.fixture
-def start(database: str, kafka: str, prefix: str, submitted: Submitted, tmp_path: Path) -> Start:
+def start(database: str, kafka: Kafka, prefix: str, submitted: Submitted, tmp_path: Path) -> Start:
     """Start a replica of the gateway; stopped at the end of the block."""
     private, public = make_keys(tmp_path)
-    settings = Settings(
-        kafka_bootstrap_servers=kafka, database_url=database, keys_file=public, topic_prefix=prefix, pool_size=4
-    )
+    settings = Settings(kafka=kafka, database_url=database, keys_file=public, topic_prefix=prefix, pool_size=4)
 
     @asynccontextmanager
     async def start(organisation: str = "RX9") -> AsyncIterator[Replica]:
@@ -110,9 +109,11 @@ def start(database: str, kafka: str, prefix: str, submitted: Submitted, tmp_path
 
 
 @pytest.fixture
-async def others(kafka: str, prefix: str, submitted: Submitted) -> AsyncIterator[KafkaPublisher]:
+async def others(kafka: Kafka, prefix: str, submitted: Submitted) -> AsyncIterator[KafkaPublisher]:
     """Publishes in the place of the services that are not here. The organisation's desk is listed already."""
-    async with KafkaBroker(kafka, max_batch_size=MAX_BATCH_BYTES, logger=None) as broker:
+    async with KafkaBroker(
+        kafka.bootstrap_servers, security=kafka.security(), max_batch_size=MAX_BATCH_BYTES, logger=None
+    ) as broker:
         publisher = KafkaPublisher("others", broker, prefix)
         await publisher.tell([listed()])
         yield publisher

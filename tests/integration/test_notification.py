@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from contracts.notifications import NotificationSent
 from contracts.topics import PARTITIONS, Topic
 from services.chassis import topics
+from services.chassis.kafka import Kafka
 from services.chassis.partitions import partition_of
 from services.chassis.service import Service
 from services.chassis.settings import Settings
@@ -22,12 +23,10 @@ pytestmark = pytest.mark.backing
 
 
 @pytest.fixture
-async def notification(kafka: str, prefix: str, database: str) -> AsyncIterator[Service]:
+async def notification(kafka: Kafka, prefix: str, database: str) -> AsyncIterator[Service]:
     """The service as its process hosts it, on this test's topics and database."""
-    settings = Settings(
-        kafka_bootstrap_servers=kafka, database_url=database, keys_file=Path("keys.json"), topic_prefix=prefix
-    )
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    settings = Settings(kafka=kafka, database_url=database, keys_file=Path("keys.json"), topic_prefix=prefix)
+    admin = AIOKafkaAdminClient(**kafka.client())
     await admin.start()
     await topics.apply(admin, topics.declared(prefix))
     await admin.close()
@@ -40,9 +39,9 @@ async def notification(kafka: str, prefix: str, database: str) -> AsyncIterator[
 
 
 @pytest.fixture
-async def notifications(kafka: str, prefix: str, notification: Service) -> AsyncIterator[AIOKafkaConsumer]:
+async def notifications(kafka: Kafka, prefix: str, notification: Service) -> AsyncIterator[AIOKafkaConsumer]:
     """Reads the topic of notifications from its beginning."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka)
+    consumer = AIOKafkaConsumer(**kafka.client())
     await consumer.start()
     partitions = [TopicPartition(f"{prefix}{Topic.NOTIFICATIONS}", number) for number in range(PARTITIONS)]
     consumer.assign(partitions)

@@ -19,6 +19,7 @@ from contracts.triage import ReferralTriaged
 from services.chassis import service as hosting
 from services.chassis import topics
 from services.chassis.identity import Verifier, make_keys, sign
+from services.chassis.kafka import Kafka
 from services.chassis.settings import Settings
 from services.chassis.web import create_app
 from services.pathways.directory_file import Directory
@@ -65,11 +66,11 @@ Start = Callable[[], Awaitable[Replica]]
 
 
 @pytest.fixture
-async def start(kafka: str, prefix: str, database: str, tmp_path: Path) -> AsyncIterator[Start]:
+async def start(kafka: Kafka, prefix: str, database: str, tmp_path: Path) -> AsyncIterator[Start]:
     """Start a replica on this test's topics and database."""
     signing, public = make_keys(tmp_path)
-    settings = Settings(kafka_bootstrap_servers=kafka, database_url=database, keys_file=public, topic_prefix=prefix)
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    settings = Settings(kafka=kafka, database_url=database, keys_file=public, topic_prefix=prefix)
+    admin = AIOKafkaAdminClient(**kafka.client())
     await admin.start()
     await topics.apply(admin, topics.declared(prefix))
     await admin.close()
@@ -92,9 +93,9 @@ async def start(kafka: str, prefix: str, database: str, tmp_path: Path) -> Async
 
 
 @pytest.fixture
-async def placements(kafka: str, prefix: str, start: Start) -> AsyncIterator[AIOKafkaConsumer]:
+async def placements(kafka: Kafka, prefix: str, start: Start) -> AsyncIterator[AIOKafkaConsumer]:
     """Reads the topic of placements from its beginning."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka)
+    consumer = AIOKafkaConsumer(**kafka.client())
     await consumer.start()
     partitions = [TopicPartition(f"{prefix}{Topic.PLACEMENTS}", number) for number in range(PARTITIONS)]
     consumer.assign(partitions)
@@ -134,7 +135,7 @@ async def test_a_triaged_referral_becomes_a_placement(start: Start, placements: 
 
 
 async def test_a_new_replica_knows_the_directory_before_it_reads(
-    start: Start, placements: AIOKafkaConsumer, kafka: str, prefix: str
+    start: Start, placements: AIOKafkaConsumer, kafka: Kafka, prefix: str
 ) -> None:
     """After a restart what waited meanwhile is ranked by the newest versions: moved, delisted, red."""
     first = await start()
@@ -150,7 +151,7 @@ async def test_a_new_replica_knows_the_directory_before_it_reads(
             candidates = await asked_for(placements, event)
     await first.stop()
     waiting = triaged(brief(STROKE))
-    async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
+    async with AIOKafkaProducer(**kafka.client()) as producer:
         await producer.send_and_wait(
             f"{prefix}{Topic.TRIAGE}",
             waiting.to_json(),

@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from services.chassis import topics
 from services.chassis.identity import Verifier, make_keys, sign
+from services.chassis.kafka import Kafka
 from services.chassis.service import Service
 from services.chassis.settings import Settings
 from services.chassis.web import create_app
@@ -30,13 +31,13 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-async def settings(kafka: str, prefix: str, database: str, keys: tuple[Path, Path]) -> Settings:
+async def settings(kafka: Kafka, prefix: str, database: str, keys: tuple[Path, Path]) -> Settings:
     """Surroundings of a process, with every topic made."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    admin = AIOKafkaAdminClient(**kafka.client())
     await admin.start()
     await topics.apply(admin, topics.declared(prefix))
     await admin.close()
-    return Settings(kafka_bootstrap_servers=kafka, database_url=database, keys_file=keys[1], topic_prefix=prefix)
+    return Settings(kafka=kafka, database_url=database, keys_file=keys[1], topic_prefix=prefix)
 
 
 @pytest.fixture

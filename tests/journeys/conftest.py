@@ -6,19 +6,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
 
-from services.chassis import topics
+from services.chassis.kafka import Kafka
 from services.cli.connection import TRUST, Connection
 from services.cli.directory import SHIPPED, load
+from services.cli.topics import compare
 from tests.running import System
 
 
 @pytest.fixture
-def system(kafka: str, database: str, prefix: str, tmp_path: Path) -> Iterator[System]:
+def system(kafka: Kafka, database: str, prefix: str, tmp_path: Path) -> Iterator[System]:
     """Every service in a process of its own, the small directory loaded, all ready."""
-    make_topics(kafka, prefix)
     system = System.prepare(kafka, database, prefix, tmp_path)
+    make_topics(kafka, prefix)
     try:
         system.start_each()
         system.wait_until_ready(except_for="the directory is empty")
@@ -29,16 +29,7 @@ def system(kafka: str, database: str, prefix: str, tmp_path: Path) -> Iterator[S
         system.stop()
 
 
-def make_topics(kafka: str, prefix: str) -> None:
-    """Make the declared topics; in a thread, because a test's event loop may be set in this one."""
+def make_topics(kafka: Kafka, prefix: str) -> None:
+    """Make the declared topics, users and rules; in a thread, because a test's event loop may be set in this one."""
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, _make_topics(kafka, prefix)).result()
-
-
-async def _make_topics(kafka: str, prefix: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-    await admin.start()
-    try:
-        await topics.apply(admin, topics.declared(prefix))
-    finally:
-        await admin.close()
+        thread.submit(asyncio.run, compare(kafka, prefix, change=True)).result()

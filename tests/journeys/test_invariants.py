@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from contracts.topics import PARTITIONS, Topic
+from services.chassis.kafka import Kafka
 from services.cli.checking import described, lines_of
 from services.cli.connection import TRUST
 from services.device.queue import Queue
@@ -49,7 +50,7 @@ SABOTAGE = (
 
 
 async def test_each_invariant_is_seen_to_break(
-    system: System, kafka: str, database: str, prefix: str, tmp_path: Path
+    system: System, kafka: Kafka, database: str, prefix: str, tmp_path: Path
 ) -> None:
     """A system at work holds, a dead letter included; after sabotage of each kind every sentence is broken."""
     await _write(kafka, f"{prefix}{Topic.SUBMISSIONS}", 0, b"{")
@@ -74,10 +75,10 @@ async def test_each_invariant_is_seen_to_break(
     assert f"0 hold, {len(after.findings)} are broken, 0 could not be checked" == lines_of(after)[-1]
 
 
-async def _lose_a_third_of_what_followed(kafka: str, prefix: str) -> None:
+async def _lose_a_third_of_what_followed(kafka: Kafka, prefix: str) -> None:
     """Of each kind of effect take a third that leaves its cause, and all dead letters; put a fact far from its key."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka)
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    consumer = AIOKafkaConsumer(**kafka.client())
+    admin = AIOKafkaAdminClient(**kafka.client())
     await consumer.start()
     await admin.start()
     try:
@@ -100,8 +101,8 @@ async def _lose_a_third_of_what_followed(kafka: str, prefix: str) -> None:
         await admin.close()
 
 
-async def _write(kafka: str, topic: str, partition: int, value: bytes, key: bytes | None = None) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=kafka)
+async def _write(kafka: Kafka, topic: str, partition: int, value: bytes, key: bytes | None = None) -> None:
+    producer = AIOKafkaProducer(**kafka.client())
     await producer.start()
     try:
         await producer.send_and_wait(topic, value, key, partition)

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from services.chassis.kafka import Kafka
 from services.cli.connection import TRUST, Connection
 from services.cli.directory import SHIPPED, load
 from services.device.incidents import Incident
@@ -31,7 +32,7 @@ def collected() -> Iterator[Collector]:
 
 @pytest.fixture
 def system(
-    kafka: str,
+    kafka: Kafka,
     database: str,
     prefix: str,
     tmp_path: Path,
@@ -41,8 +42,8 @@ def system(
     """Every service, in two processes that export what they trace."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collected.url)
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
-    make_topics(kafka, prefix)
     system = System.prepare(kafka, database, prefix, tmp_path)
+    make_topics(kafka, prefix)
     try:
         system.start("edge", "gateway", "triage", "pathways")
         system.start("record", "booking", "notification", "referrals")

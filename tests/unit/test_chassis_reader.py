@@ -13,7 +13,7 @@ from contracts.envelope import Event
 from contracts.topics import PARTITIONS, Topic
 from services.chassis import reader as reading
 from services.chassis.reader import Reader, Tombstone
-from tests.chassis_examples import desk, until
+from tests.chassis_examples import NOWHERE, desk, until
 from tests.recording import record_of
 
 FIRST = TopicPartition("t-desks", 0)
@@ -75,7 +75,7 @@ def following(
 
     monkeypatch.setattr(reading, "AIOKafkaConsumer", consumer)
     monkeypatch.setattr(reading, "AGAIN_SECONDS", 0.0)
-    return Reader("gateway", "nowhere:1", "t-", [Topic.DESKS], [DeskListed], apply, since="beginning"), made
+    return Reader("gateway", NOWHERE.client(), "t-", [Topic.DESKS], [DeskListed], apply, since="beginning"), made
 
 
 @pytest.mark.parametrize("error", [RequestTimedOutError(), KafkaError("a coordinator died"), ConnectionResetError()])

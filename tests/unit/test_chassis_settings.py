@@ -18,7 +18,7 @@ def test_what_is_required_is_enough() -> None:
     """The rest has defaults for one process on one machine."""
     settings = Settings.read(REQUIRED)
     assert ("here:9092", Path("keys.json"), "", 8080) == (
-        settings.kafka_bootstrap_servers,
+        settings.kafka.bootstrap_servers,
         settings.keys_file,
         settings.topic_prefix,
         settings.http_port,

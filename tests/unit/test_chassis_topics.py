@@ -13,7 +13,7 @@ from services.chassis.topics import DECLARED_IN, Declaration, declared
 WHOLE = {
     "defaults": {"partitions": 12, "replication": 3, "config": {"retention.ms": 1}},
     "topics": {"desks": {"written_by": "pathways", "read_by": ["gateway"]}},
-    "dead_letters": {"readers": ["gateway"], "partitions": 1},
+    "dead_letters": {"readers": ["gateway"], "read_by": [], "sent_again_by": [], "partitions": 1},
 }
 
 

@@ -14,6 +14,7 @@ import pytest
 from contracts.people import Desk
 from services.chassis.failures import Transient
 from services.chassis.identity import Verifier, make_keys, sign
+from services.chassis.kafka import Kafka
 from services.chassis.service import Service
 from services.chassis.settings import Settings
 from services.chassis.web import create_app
@@ -54,9 +55,7 @@ class Gateway:
         self.submitted = Submitted()
         desks = Desks()
         desks.learn([listed(desk)] if desk else [])
-        service = Service(
-            "gateway", Settings(kafka_bootstrap_servers="127.0.0.1:1", database_url="none", keys_file=public)
-        )
+        service = Service("gateway", Settings(kafka=Kafka("127.0.0.1:1"), database_url="none", keys_file=public))
         service.serves(
             routes(
                 cast("Transaction", self.submitted),
