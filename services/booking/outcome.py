@@ -15,6 +15,9 @@ DELIVERED_LOOK_AGAIN = timedelta(minutes=30)
 UNPLACED_LOOK_AGAIN = timedelta(minutes=15)
 """Unverified defaults: when the owner must look again if nothing is heard."""
 
+NOBODY_NEAR = "Nobody who is accepted, fit and open is within the search distance."
+NOBODY_AT_ALL = "Nobody is within the search distance, not even an emergency department: confirm where the patient is."
+
 
 def outcome_of(request: BookingRequested, decision: Given | Refused, *, reference: str, now: datetime) -> Event:
     """The one event that ends the placement. Until a receiver accepts, the referrer's desk owns the patient."""
@@ -70,6 +73,8 @@ def _exhausted(request: BookingRequested, refused: Refused, now: datetime) -> Bo
     else:
         why = "no candidate"
     step = _owned_by(brief.desk)
+    if why == "no candidate":
+        step = f"{NOBODY_NEAR if proposal else NOBODY_AT_ALL} {step}"
     if proposal is not None:
         where = f"{proposal.name}, {proposal.distance_km:.1f} km, telephone {proposal.telephone}"
         step = f"{step} Proposed, not booked: {where}."

@@ -8,6 +8,9 @@ from services.device.clock import Clock
 from services.device.queue import Entry
 
 LONDON = ZoneInfo("Europe/London")
+BECAUSE = {"no candidate": "nobody suitable is within the search distance"}
+"""Where the answer's own words would not do for a crew."""
+
 HEADLINES = {
     "slot_held": "HELD",
     "place_held": "PLACE HELD",
@@ -94,7 +97,8 @@ def where(body: dict[str, Any]) -> str:
     if service is not None:
         return f"{service['name']} ({service['type_name']}), {service['distance_km']:.1f} km, {service['telephone']}"
     proposal = body["proposal"]
-    return f"nowhere yet: {body['unplaced_because']}" + (f"; proposed: {proposal['name']}" if proposal else "")
+    because = BECAUSE.get(body["unplaced_because"], body["unplaced_because"])
+    return f"nowhere yet: {because}" + (f"; proposed: {proposal['name']}" if proposal else "")
 
 
 def when(body: dict[str, Any]) -> str:

@@ -177,6 +177,16 @@ def test_an_exhausted_placement_says_why(why: str, names: tuple[str, ...], chang
     assert why == exhausted(requested(1, *names, **changes), late=late).why
 
 
+def test_where_nobody_is_near_the_next_step_says_so() -> None:
+    """With a department to propose, and without one: then the position itself may be wrong."""
+    near, nowhere = exhausted(requested(1, catch_all=DEPARTMENT)), exhausted(requested(1))
+    assert "Nobody who is accepted, fit and open is within the search distance. Clinical hub" == near.next_step[:80]
+    assert (
+        "Nobody is within the search distance, not even an emergency department: confirm where the patient is. " + OWNED
+        == nowhere.next_step
+    )
+
+
 def test_what_booking_does_not_know_of_the_brief_is_passed_on() -> None:
     """An attribute of a newer triage reaches the readers of the outcome."""
     known = requested(1, "S0").to_json()

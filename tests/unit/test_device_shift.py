@@ -13,12 +13,12 @@ from services.gateway.nhs_number import check_digit_holds
 from services.triage.decision import decide
 from services.triage.precedence import Rules
 from services.triage.rule_pack import load
-from services.triage.settings import TriageSettings
+from services.triage.settings import SHIPPED
 
 MIDDLE = Position(latitude=52.9, longitude=-1.2)
 ELSEWHERE = Position(latitude=53.9, longitude=-1.2)
 BEGINS = datetime(2031, 3, 4, 7, tzinfo=UTC)
-RULES = Rules(load(TriageSettings.read({}).rule_pack))
+RULES = Rules(load(SHIPPED))
 
 
 def test_one_seed_makes_one_shift() -> None:
@@ -39,6 +39,31 @@ def test_every_scenario_is_triaged_as_its_table_says() -> None:
             decision.acuity,
             next(iter(decision.service_types), None),
         )
+
+
+def test_every_presentation_of_the_pack_is_met_and_every_question_answered() -> None:
+    """The shipped incidents cover the shipped rules: each presentation, and an answer to each thing that it asks."""
+    pack = load(SHIPPED)
+    met = {scenario.presentation for scenario in scenarios().values()}
+    unanswered = {
+        name: missing
+        for name, scenario in scenarios().items()
+        if (missing := set(pack.presentations[scenario.presentation].asks) - set(scenario.answers))
+    }
+
+    assert (set(pack.presentations), {}) == (met, unanswered)
+
+
+def test_no_answer_of_an_incident_is_marked_as_odd() -> None:
+    """Ten draws of each scenario: every answer is one of those that its question knows."""
+    odd = {
+        (incident.scenario, mark.code)
+        for incident in islice(shift(8, [MIDDLE], BEGINS), 10 * len(scenarios()))
+        for mark in decide(incident.submission, RULES, BEGINS + incident.at).marks
+        if mark.pointer.startswith("/findings/answers")
+    }
+
+    assert set() == odd
 
 
 def test_every_figure_of_an_incident_has_its_source() -> None:
