@@ -232,7 +232,7 @@ def service_of(number: int, drawn: bytes, at: datetime) -> tuple[Service, Capaci
         rarely=2,
     )
     one = one.model_copy(update=changes)
-    status = bytes_.any([None, None, "green", "amber", "red"])
+    status = bytes_.any([None, "green", "amber", "amber", "red"])
     resets = bytes_.any([None, at - MINUTE, at, at + timedelta(microseconds=1), at + timedelta(hours=4)])
     return one, reported(one.service_id, status, resets_at=resets) if status else None
 

@@ -13,7 +13,7 @@ ALLOWED = frozenset((
     "type", "event_id", "referral", "placement", "message", "organisation", "service_id", "reason", "error", "count",
     "buried", "told", "seconds", "attempt", "pause", "host", "port", "state", "status", "method", "route", "epoch",
     "position", "part", "services", "version", "added", "changed", "unchanged", "delisted", "waited", "pending",
-    "table", "schema", "url", "signal", "pid",
+    "table", "schema", "url", "signal", "pid", "bytes",
 ))
 # fmt: on
 """Keys that a log line may carry: ids, counts, names of parts, and reasons written by us. Never a name, an NHS number

@@ -12,6 +12,8 @@ BURIED = Counter(
 BURIED_BECAUSE = ("unreadable", "poison", "bug")
 DEAD_LETTERS = Gauge("onward_dead_letters", "Records that a reader's dead letters hold", ["service"])
 UNREADABLE = Counter("onward_index_unreadable_total", "Records of a compacted topic that no index could use", ["topic"])
+INDEX_SERVICES = Gauge("onward_index_services", "Active services in the index in memory", ["service"])
+INDEX_BYTES = Gauge("onward_index_bytes", "Memory of the index: columns counted, entries estimated", ["service"])
 RETRIES = Counter("onward_step_retries_total", "Batches put off because something did not answer", ["service", "topic"])
 STEP_SECONDS = Histogram(
     "onward_step_seconds",

@@ -8,9 +8,11 @@ from bisect import bisect_left, insort
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from math import cos, inf, radians, sin
+from sys import getsizeof
 from typing import Any, NamedTuple
 
 import numpy as np
+from pydantic import BaseModel
 
 from contracts.directory import (
     CapacityReported,
@@ -215,6 +217,35 @@ class Snapshot(NamedTuple):
         """How many services are active."""
         return len(self.ordered)
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of the columns, and of the entries by a sample of them: what they share is counted once."""
+        columns = self.columns.nbytes + self.keys.nbytes + self.ordered.nbytes + self.registers.boards.nbytes
+        every = max(1, len(self.entries) // SAMPLED)
+        sample = self.entries[::every]
+        seen: set[int] = set()
+        shared = sum(sizes_of((entry.ages, entry.clinical, entry.territory, entry.hours), seen) for entry in sample)
+        own = sum(sizes_of(entry, seen) for entry in sample)
+        return columns + shared + own * len(self.entries) // max(1, len(sample))
+
+
+SAMPLED = 200
+
+
+def sizes_of(value: Any, seen: set[int]) -> int:
+    """Bytes of a value and of what it holds, without what was seen before."""
+    if id(value) in seen:
+        return 0
+    seen.add(id(value))
+    inner: list[Any] = []
+    if isinstance(value, BaseModel):
+        inner = [value.__dict__, value.model_fields_set, value.model_extra]
+    elif isinstance(value, Mapping):
+        inner = list(value.values())
+    elif isinstance(value, (tuple, list, set, frozenset)):
+        inner = list(value)
+    return getsizeof(value) + sum(sizes_of(one, seen) for one in inner)
+
 
 def keys_of(service_type: Numbers | int, latitude: Floats, longitude: Floats) -> Floats:
     """Where active services stand in the index."""
@@ -363,6 +394,10 @@ class Index:
             insort(self._ids, service_id)
             places[self._slots[service_id]] = place
         return True
+
+    async def count(self) -> Sequence[float]:
+        """Active services, and bytes of memory, for the gauges."""
+        return self.snapshot.active, self.snapshot.nbytes
 
     def not_ready(self) -> str | None:
         """Why nobody can be found in it, if so."""

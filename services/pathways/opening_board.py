@@ -60,6 +60,11 @@ class OpeningBoards:
             in_session[one] = self._opens(int(timetables[one]), int(minutes[one]), int(session[one]))
         return Opening(in_session, (open_within < 0) | (opens <= minutes + open_within))
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of the boards."""
+        return sum(board.nbytes for board in self._boards.values())
+
     def _board(self, day: int) -> "_Board":
         board = self._boards.get(day)
         if board is None:
@@ -80,6 +85,11 @@ class _Board:
         self._made = np.zeros(0, np.bool_)
         self._opens: Numbers = np.zeros((0, 8), np.int32)
         self._closes: Numbers = np.zeros((0, 8), np.int32)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of this board."""
+        return self._made.nbytes + self._opens.nbytes + self._closes.nbytes
 
     def next_of(self, numbers: Numbers, minutes: Numbers, timetables: Sequence[Timetable]) -> tuple[Numbers, Numbers]:
         """From when, and until when, each is open that closes next after its minute."""

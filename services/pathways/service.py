@@ -1,5 +1,7 @@
 """The wiring of pathways."""
 
+import asyncio
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -9,7 +11,8 @@ from uuid import uuid4
 from contracts.topics import Topic
 from contracts.triage import ReferralTriaged
 from services.chassis.database import AUDIT, OUTBOX, Database
-from services.chassis.metrics import OUTBOX_OLDEST, OUTBOX_WAITING
+from services.chassis.log import logger
+from services.chassis.metrics import INDEX_BYTES, INDEX_SERVICES, OUTBOX_OLDEST, OUTBOX_WAITING
 from services.chassis.outbox import Outbox
 from services.chassis.service import Service
 from services.chassis.settings import Settings
@@ -36,6 +39,15 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+async def tell_of(index: Index) -> None:
+    """Say in the log how large the index is that was read at the start, and be done."""
+    began = time.monotonic()
+    snapshot = index.snapshot
+    took = round(time.monotonic() - began, 3)
+    logger("pathways").info("index_read", services=snapshot.active, bytes=snapshot.nbytes, seconds=took)
+    await asyncio.Event().wait()
+
+
 def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     """Pathways: ranks who could take each referral, from the directory in memory; keeps and tells the directory.
 
@@ -50,6 +62,8 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     free_slots = FreeSlots()
     service.follows([Topic.DIARIES], free_slots.learn, since="beginning")
     service.ready_when(index.not_ready)
+    service.measures([INDEX_SERVICES, INDEX_BYTES], index.count)
+    service.runs("index", partial(tell_of, index))
     service.reads(Topic.TRIAGE, partial(rank, index=index, clock=utc_now, codes=codes), ReferralTriaged)
     outbox = Outbox(database, service.publisher)
     service.runs("outbox", outbox.drain)

@@ -6,8 +6,6 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from services.chassis.problems import faults_of
-
 
 class VersionedTable(BaseModel):
     """A table with a name and a version, so that what was decided by it can be traced to it."""
@@ -45,6 +43,7 @@ def read_table(path: Path, kind: type[Table]) -> Table:
     try:
         return kind.model_validate(written)
     except ValidationError as error:
-        raise TableFaulty(
-            path, [f"{one.pointer[1:] or 'the table'}: {one.message}" for one in faults_of(error)]
-        ) from None
+        faults = [
+            (".".join(map(str, one["loc"])) or "the table", one["msg"]) for one in error.errors(include_url=False)
+        ]
+        raise TableFaulty(path, [f"{entry}: {fault}" for entry, fault in faults]) from None
