@@ -53,7 +53,7 @@ def submissions(count: int, seed: int) -> list[ReferralSubmitted]:
     desk = Desk(organisation=TRUST, name="Clinical hub", telephone="01632 960000")
     referrer = Referrer(organisation=TRUST, practitioner="bench", role="paramedic")
     events = []
-    for incident in islice(shift(seed, [MIDDLE], now), count):
+    for incident in islice(shift(seed, [MIDDLE], lambda _: now), count):
         data = ReferralSubmittedData(
             submission=incident.submission, referrer=referrer, desk=desk, answer_by=now + timedelta(minutes=15)
         )

@@ -46,9 +46,8 @@ async def in_turns(system: LocalSystem) -> Latencies:
     await _make_topic(system)
     latencies = Latencies()
     token = system.token(TRUST, "bench", "paramedic")
-    incidents = list(
-        islice(shift(77, [MIDDLE], datetime.now(UTC)), int(PER_SECOND * (ROUND_SECONDS * ROUNDS + WARM_SECONDS)) + 1)
-    )
+    now, count = datetime.now(UTC), int(PER_SECOND * (ROUND_SECONDS * ROUNDS + WARM_SECONDS)) + 1
+    incidents = list(islice(shift(77, [MIDDLE], lambda _: now), count))
     limits = httpx.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=3)
     with _echo(system) as port:
         async with httpx.AsyncClient(timeout=30, limits=limits) as client:

@@ -29,7 +29,7 @@ Answer = Callable[[httpx.Request], httpx.Response]
 
 def incident(number: int = 0) -> Incident:
     """An incident of a seed of its own."""
-    return next(shift(number, [MIDDLE], NOW))
+    return next(shift(number, [MIDDLE], lambda _: NOW))
 
 
 @dataclass

@@ -155,8 +155,12 @@ async def _one(plan: Plan, number: int, queue: Queue, gateway: Gateway, ask: Ask
     if left and not as_json:
         say(f"{left} referral{'s' if left > 1 else ''} of before to see to")
     began = datetime.now(UTC)
+
+    def written_at(at: timedelta) -> datetime:
+        return datetime.now(UTC) if plan.every is not None else began + at / speed
+
     try:
-        for place, incident in enumerate(islice(shift(seed, plan.places, began, plan.kinds), plan.count)):
+        for place, incident in enumerate(islice(shift(seed, plan.places, written_at, plan.kinds), plan.count)):
             due = incident.at.total_seconds() if plan.every is None else place * plan.every
             await asyncio.sleep(shift_clock.in_life(due - shift_clock.seconds()))
             if plan.every is None and not as_json and incident.key not in queue.entries:

@@ -140,7 +140,8 @@ async def _shift(crew: Connection, count: int, tell: Tell, folder: Path) -> Summ
     listening = asyncio.create_task(_listen(crew, facts, heard, tell))
     queues = [Queue(folder / f"device-{number}.sqlite") for number in range(1, CREWS + 1)]
     try:
-        incidents = list(islice(shift(SEED, [MIDDLE], datetime.now(UTC), SCENARIOS), count))
+        now = datetime.now(UTC)
+        incidents = list(islice(shift(SEED, [MIDDLE], lambda _: now, SCENARIOS), count))
         screens = Screens(tell, clock_of_this_machine())
         await _refer_all(crew, incidents, queues, screens)
         answers = {key: entry for queue in queues for key, entry in queue.entries.items()}

@@ -2,7 +2,7 @@
 
 import random
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from importlib.resources import files
@@ -38,11 +38,14 @@ def figures() -> Figures:
     return Figures.model_validate(tomllib.loads(files("services.device").joinpath("shift.toml").read_text()))
 
 
-def shift(seed: int, places: Sequence[Position], begins: datetime, kinds: Sequence[str] = ()) -> Iterator[Incident]:
+def shift(
+    seed: int, places: Sequence[Position], written_at: Callable[[timedelta], datetime], kinds: Sequence[str] = ()
+) -> Iterator[Incident]:
     """Incidents without end: the scenarios in turn, so that each comes up, everything else drawn at random.
 
-    `places` are the middles of the crew's area, or of the towns that it drives between; `begins` is when the shift
-    does, and decides only the times that are written down. The first patient is where the crew stands.
+    `places` are the middles of the crew's area, or of the towns that it drives between. `written_at` says when an
+    incident of so far into the shift is written down: it decides the times among the answers, and nothing else. The
+    first patient is where the crew stands.
     """
     chance = random.Random(seed)  # noqa: S311 a simulation
     known = scenarios()
@@ -59,7 +62,7 @@ def shift(seed: int, places: Sequence[Position], begins: datetime, kinds: Sequen
                 driven_km=round(km, 1),
                 key=UUID(int=chance.getrandbits(128), version=4),
                 scenario=name,
-                submission=met(known[name], there, begins + at, chance),
+                submission=met(known[name], there, written_at(at), chance),
                 expect=known[name].expect,
             )
             at += timedelta(minutes=figures().until_the_next_minutes.drawn(chance))

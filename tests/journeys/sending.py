@@ -20,7 +20,7 @@ MIDDLE = Position(latitude=52.90, longitude=-1.20)
 
 def incident_of(scenario: str) -> Incident:
     """An incident of a scenario, whose patient can be reached."""
-    incidents = shift(11, [MIDDLE], datetime.now(UTC), [scenario])
+    incidents = shift(11, [MIDDLE], lambda _: datetime.now(UTC), [scenario])
     return next(one for one in incidents if one.submission.patient.contact.mobile is not None)
 
 
@@ -41,7 +41,7 @@ async def give_up(_entry: Entry) -> Decision:
 
 async def send_all(url: str, token: str, queue: Queue, *, count: int, at_once: int, seed: int) -> None:
     """Send `count` incidents, so many at a time; return when every key is settled or refused."""
-    incidents = list(islice(shift(seed, [MIDDLE], datetime.now(UTC)), count))
+    incidents = list(islice(shift(seed, [MIDDLE], lambda _: datetime.now(UTC)), count))
     limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once)
     clock = clock_of_this_machine()
     async with httpx.AsyncClient(base_url=url, limits=limits) as client:

@@ -62,7 +62,7 @@ def test_devices_and_the_feeds_server_killed_amid_a_shift(system: System, databa
         watching.send_signal(signal.SIGINT)
         watching.wait(10)
 
-    incidents = [islice(shift(SEED + number, [MIDDLE], NOW), COUNT) for number in range(DEVICES)]
+    incidents = [islice(shift(SEED + number, [MIDDLE], lambda _: NOW), COUNT) for number in range(DEVICES)]
     assert [{one.key for one in made} for made in incidents] == [set(queue.entries) for queue in queues]
     assert ((), DEVICES * COUNT, 0) == (account.faults, account.answered, last.returncode)
     assert told == seen

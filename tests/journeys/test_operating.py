@@ -11,11 +11,10 @@ import pytest
 from services.cli.connection import TRUST, Connection
 from services.cli.directory import SHIPPED, load
 from services.cli.status import backlog_in, scraped
-from services.device.incidents import shift
 from tests.chassis_examples import until
 from tests.dashboards import queries
 from tests.journeys.conftest import make_topics
-from tests.journeys.sending import MIDDLE
+from tests.journeys.sending import incident_of
 from tests.running import System
 
 pytestmark = [pytest.mark.backing, pytest.mark.promtool]
@@ -46,7 +45,7 @@ def faults_of(metrics: str) -> str:
 async def test_real_metrics_are_as_prometheus_and_the_alerts_want_them(system: System) -> None:
     """After a referral: promtool finds nothing to say, every metric that a query asks for is there, and when all is
     told nothing waits."""
-    incident = next(iter(shift(11, MIDDLE, ["stroke"])))
+    incident = incident_of("stroke")
     headers = {
         "Authorization": f"Bearer {system.token(TRUST, 'paramedic')}",
         "Content-Type": "application/json",

@@ -283,7 +283,7 @@ async def test_a_signal_that_is_lost_during_a_request_leaves_it_unknown(file: Pa
 async def test_five_thousand_queued_are_sent_at_once_and_answered_once_each(file: Path) -> None:
     """When the signal is back: never more on their way than a device may, and each key ends with its own answer."""
     gateway, clocks, screen = Crowd(), Clocks(), Recording()
-    incidents = list(islice(shift(5, [MIDDLE], NOW), 5000))
+    incidents = list(islice(shift(5, [MIDDLE], lambda _: NOW), 5000))
     async with device_at(file, settled, screen, clocks, Gap(0, math.inf)) as (device, _):
         await device.refer(incidents)
     async with device_at(file, settled, screen, clocks, gateway=gateway) as (device, queue):

@@ -21,9 +21,14 @@ BEGINS = datetime(2031, 3, 4, 7, tzinfo=UTC)
 RULES = Rules(load(SHIPPED))
 
 
+def in_life(at: timedelta) -> datetime:
+    """A shift that takes as long as it says."""
+    return BEGINS + at
+
+
 def test_one_seed_makes_one_shift() -> None:
     """The same seed makes the same incidents, keys and times included; another seed makes others."""
-    first, again, other = (list(islice(shift(seed, [MIDDLE], BEGINS), 20)) for seed in (3, 3, 4))
+    first, again, other = (list(islice(shift(seed, [MIDDLE], in_life), 20)) for seed in (3, 3, 4))
 
     assert first == again
     assert {one.key for one in first}.isdisjoint(one.key for one in other)
@@ -31,7 +36,7 @@ def test_one_seed_makes_one_shift() -> None:
 
 def test_every_scenario_is_triaged_as_its_table_says() -> None:
     """Forty draws of each scenario: acuity and first service type are those of the committed table."""
-    for incident in islice(shift(5, [MIDDLE], BEGINS), 40 * len(scenarios())):
+    for incident in islice(shift(5, [MIDDLE], in_life), 40 * len(scenarios())):
         decision = decide(incident.submission, RULES, BEGINS + incident.at)
 
         assert (incident.scenario, incident.expect.acuity, incident.expect.service_type) == (
@@ -58,7 +63,7 @@ def test_no_answer_of_an_incident_is_marked_as_odd() -> None:
     """Ten draws of each scenario: every answer is one of those that its question knows."""
     odd = {
         (incident.scenario, mark.code)
-        for incident in islice(shift(8, [MIDDLE], BEGINS), 10 * len(scenarios()))
+        for incident in islice(shift(8, [MIDDLE], in_life), 10 * len(scenarios()))
         for mark in decide(incident.submission, RULES, BEGINS + incident.at).marks
         if mark.pointer.startswith("/findings/answers")
     }
@@ -73,7 +78,7 @@ def test_every_figure_of_an_incident_has_its_source() -> None:
 
 def test_nhs_numbers_are_made_up_and_sound() -> None:
     """Made-up NHS numbers are of the range for tests, and their check digit is right."""
-    numbers = [one.submission.patient.nhs_number for one in islice(shift(6, [MIDDLE], BEGINS), 500)]
+    numbers = [one.submission.patient.nhs_number for one in islice(shift(6, [MIDDLE], in_life), 500)]
 
     assert all(number is not None and number.startswith("9") and check_digit_holds(number) for number in numbers)
 
@@ -97,7 +102,7 @@ def test_the_demo_shows_what_it_promises() -> None:
 def test_a_crew_drives_straight_lines_at_the_speed_of_real_roads() -> None:
     """Between two patients lie the drive, the time at the patient and the wait: never less than road and work take."""
     known = figures()
-    incidents = list(islice(shift(7, [MIDDLE], BEGINS), 200))
+    incidents = list(islice(shift(7, [MIDDLE], in_life), 200))
     least = known.on_scene_minutes.least + known.until_the_next_minutes.least
     most = known.on_scene_minutes.most + known.until_the_next_minutes.most
 
@@ -110,7 +115,7 @@ def test_a_crew_drives_straight_lines_at_the_speed_of_real_roads() -> None:
 
 def test_between_towns_roads_are_faster() -> None:
     """A crew that drives between two towns 111 km apart works in both, and takes 70 minutes from one to the other."""
-    incidents = list(islice(shift(7, [MIDDLE, ELSEWHERE], BEGINS), 50))
+    incidents = list(islice(shift(7, [MIDDLE, ELSEWHERE], in_life), 50))
     longest = max(incidents, key=lambda one: one.driven_km)
 
     assert {True, False} == {one.submission.position.latitude > 53.4 for one in incidents}

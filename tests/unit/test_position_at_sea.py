@@ -43,7 +43,7 @@ AWAY = {
 @pytest.mark.parametrize("where", AWAY.values(), ids=AWAY)
 async def test_a_patient_at_sea_or_abroad_is_accepted_marked_and_given_to_the_desk(where: Position) -> None:
     """Nobody is within the search distance: the screen says so, what to check, and whom to telephone by when."""
-    for incident in islice(shift(1, [where], NOW), 12):
+    for incident in islice(shift(1, [where], lambda _: NOW), 12):
         submission = incident.submission
         submitted = ReferralSubmitted.first(
             ReferralSubmittedData(
