@@ -39,14 +39,11 @@ def decide(submission: Submission, rules: Rules, at: datetime) -> Decision:
     news2 = score(pack.news2, submission.observations) if not_valid is None else None
     found, odd = found_in(submission, news2, rules, at)
     band = found["news2_band"]
-    flags = [flag for flag in rules.red_flags[band] if _holds(flag, found)]
-    if flags:
-        deciding = flags[0]
-        reasons = tuple(dict.fromkeys(flag.reasons[0] for flag in flags)) + deciding.reasons[1:]
-    else:
-        tried = rules.tried.get(submission.presentation) or rules.unknown
-        deciding = next(trial for trial in tried[band] if _holds(trial, found))
-        reasons = deciding.reasons
+    flags = [flag for flag in rules.flags_tried[band] if holds(flag, found)]
+    deciding = flags[0] if flags else without_red_flag(found, rules)
+    reasons = deciding.reasons
+    if len(flags) > 1:
+        reasons = (*(flag.reasons[0] for flag in flags), *reasons[1:])
     return Decision(
         acuity=deciding.acuity,
         disposition=pack.disposition_of[deciding.then.disposition],
@@ -58,7 +55,14 @@ def decide(submission: Submission, rules: Rules, at: datetime) -> Decision:
     )
 
 
-def _holds(trial: Trial, found: Found) -> bool:
+def without_red_flag(found: Found, rules: Rules) -> Trial:
+    """What follows where no red flag of the whole pack holds. In each NEWS2 band one rule of a presentation does."""
+    tried = rules.tried.get(found["presentation"], rules.unknown_tried)
+    return next(trial for trial in tried[found["news2_band"]] if holds(trial, found))
+
+
+def holds(trial: Trial, found: Found) -> bool:
+    """Whether the rule holds in what was found, in the NEWS2 band that it is tried in."""
     for fact, words in trial.conditions:  # noqa: SIM110 - a loop takes half the time of all(), on the hottest path
         if found.get(fact, UNKNOWN) not in words:
             return False

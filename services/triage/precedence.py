@@ -1,25 +1,23 @@
 """Which rule comes first: a rule pack made ready to decide, each presentation's rules in the order of their trial."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 from contracts.brief import Acuity, Reason
 from services.triage.combinations import EVERYTHING, Box, meet
-from services.triage.rule_pack import NOT_SCORED, OTHER, Conclusion, RedFlag, Rule, RulePack, Then
-
-_STEPS: dict[Acuity, int] = {acuity: step for step, acuity in enumerate(get_args(Acuity))}
-
-
-def more_urgent(one: Acuity, other: Acuity) -> Acuity:
-    """The more urgent of two acuities."""
-    return one if _STEPS[one] <= _STEPS[other] else other
-
-
-def is_more_urgent(one: Acuity, other: Acuity) -> bool:
-    """Whether the first of two acuities is the more urgent."""
-    return _STEPS[one] < _STEPS[other]
-
+from services.triage.rule_pack import (
+    NOT_SCORED,
+    OTHER,
+    Conclusion,
+    Presentation,
+    Rule,
+    RulePack,
+    Then,
+    by_urgency,
+    more_urgent,
+    urgency,
+)
 
 Found = Mapping[str, str]
 """What was found of a patient: a word for each fact. A question that is not in it was not answered: unknown."""
@@ -51,10 +49,11 @@ class Rules:
     def __init__(self, pack: RulePack) -> None:
         self.pack = pack
         bands = sorted(pack.facts["news2_band"])
-        self.red_flags = {band: self._tried([_own_step(flag) for flag in pack.red_flags], band) for band in bands}
-        """By NEWS2 band: the red flags in order."""
-        unknown = Step(EVERYTHING, pack.unknown_presentation.then, *_acuity_and_reasons(pack.unknown_presentation))
-        self.unknown = {band: self._tried([unknown], band) for band in bands}
+        self.red_flags = [_step(flag, flag.condition) for flag in by_urgency(pack.red_flags)]
+        self.flags_tried = {band: self._tried(self.red_flags, band) for band in bands}
+        """By NEWS2 band: the red flags of the whole pack, in order."""
+        unknown = _step(pack.unknown_presentation, EVERYTHING)
+        self.unknown_tried = {band: self._tried([unknown], band) for band in bands}
         self.tried = {
             name: {band: self._tried(self.steps(name), band) for band in bands} for name in pack.presentations
         }
@@ -65,36 +64,30 @@ class Rules:
     def steps(self, name: str) -> list[Step]:
         """What decides a presentation after the red flags of the whole pack, in order, in any NEWS2 band.
 
-        Rules that decide as another presentation are replaced by all steps of that one, in the combinations of both.
+        A rule that decides as another presentation is replaced by all steps of that one, where both hold. That one's
+        red flags are tried with the presentation's own.
         """
         presentation = self.pack.presentations[name]
-        steps = [_own_step(flag) for flag in presentation.red_flags]
+        steps = sorted(self._red_flags_of(presentation), key=lambda step: urgency(step.acuity))
         if not presentation.without_news2:
-            last = self._default(name)
-            conclusion = self.pack.not_scored
-            steps.append(
-                Step(
-                    {"news2_band": frozenset([NOT_SCORED])},
-                    conclusion.then,
-                    more_urgent(conclusion.then.acuity, last.acuity),
-                    (conclusion.reason,),
-                )
-            )
+            not_scored = _step(self.pack.not_scored, {"news2_band": frozenset([NOT_SCORED])})
+            steps.append(not_scored._replace(acuity=more_urgent(not_scored.acuity, self._default(name).acuity)))
         for band in presentation.escalated:
-            conclusion = self.pack.band_conclusions[band]
-            steps.append(Step({"news2_band": frozenset([band])}, conclusion.then, *_acuity_and_reasons(conclusion)))
+            steps.append(_step(self.pack.band_conclusions[band], {"news2_band": frozenset([band])}))
         for rule in presentation.rules:
-            steps.extend(self._steps_of(rule))
+            if rule.then is not None:
+                steps.append(Step(rule.condition, rule.then, rule.then.acuity, (rule.reason,)))
+            elif rule.decide_as is not None:
+                steps.extend(_led_by(rule, self.steps(rule.decide_as)))
         return steps
 
-    def _steps_of(self, rule: Rule) -> Iterator[Step]:
-        if rule.then is not None:
-            yield Step(rule.condition, rule.then, rule.then.acuity, (rule.reason,))
-        elif rule.decide_as is not None:
-            for step in self.steps(rule.decide_as):
-                both = meet(rule.condition, step.condition)
-                if both is not None:
-                    yield step._replace(condition=both, reasons=(*step.reasons, rule.reason))
+    def _red_flags_of(self, presentation: Presentation) -> Iterator[Step]:
+        """Its own, and those of the presentations that it may decide as: they wait for no score."""
+        for flag in presentation.red_flags:
+            yield _step(flag, flag.condition)
+        for rule in presentation.rules:
+            if rule.decide_as is not None:
+                yield from _led_by(rule, self._red_flags_of(self.pack.presentations[rule.decide_as]))
 
     def _default(self, name: str) -> Then:
         """What follows where nothing else of a presentation holds."""
@@ -137,9 +130,13 @@ class Rules:
                 yield from self._asked(rule.decide_as)
 
 
-def _own_step(flag: RedFlag) -> Step:
-    return Step(flag.condition, flag.then, *_acuity_and_reasons(flag))
+def _step(conclusion: Conclusion, condition: Box) -> Step:
+    return Step(condition, conclusion.then, conclusion.then.acuity, (conclusion.reason,))
 
 
-def _acuity_and_reasons(conclusion: Conclusion) -> tuple[Acuity, tuple[Reason, ...]]:
-    return conclusion.then.acuity, (conclusion.reason,)
+def _led_by(rule: Rule, steps: Iterable[Step]) -> Iterator[Step]:
+    """The steps of another presentation, where a rule leads to them."""
+    for step in steps:
+        both = meet(rule.condition, step.condition)
+        if both is not None:
+            yield step._replace(condition=both, reasons=(*step.reasons, rule.reason))

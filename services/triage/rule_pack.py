@@ -53,6 +53,19 @@ FINDINGS = ("cardiac_arrest", "fast", "suspected_infection", "pregnant")
 """Facts that a submission has a place of its own for, and that can be asked like questions."""
 
 
+_URGENCY: dict[Acuity, int] = {acuity: step for step, acuity in enumerate(get_args(Acuity))}
+
+
+def urgency(acuity: Acuity) -> int:
+    """The rank of an acuity: the most urgent has the lowest."""
+    return _URGENCY[acuity]
+
+
+def more_urgent(one: Acuity, other: Acuity) -> Acuity:
+    """The more urgent of two acuities."""
+    return min(one, other, key=urgency)
+
+
 class _Names(NamedTuple):
     """What the file declares, so that each mention of it can be checked where it stands."""
 
@@ -146,7 +159,7 @@ class Then(Data):
         return self
 
 
-class _Written(Data):
+class Written(Data):
     """What everything that can be a reason has."""
 
     id: Annotated[Id, AfterValidator(_own)]
@@ -159,13 +172,13 @@ class _Written(Data):
         return Reason(rule=self.id, text=self.text, source=self.source)
 
 
-class Conclusion(_Written):
+class Conclusion(Written):
     """What follows, why, and where that comes from."""
 
     then: Then
 
 
-class _Conditional(_Written):
+class Conditional(Written):
     """It holds only when its condition does."""
 
     when: When = Field(default_factory=dict)
@@ -176,11 +189,11 @@ class _Conditional(_Written):
         return {fact: frozenset(words) for fact, words in self.when.items()}
 
 
-class RedFlag(_Conditional, Conclusion):
-    """A conclusion that holds for every patient in whom this is found, whatever NEWS2 says."""
+class RedFlag(Conditional, Conclusion):
+    """A conclusion that holds for every patient in whom this is found, whatever NEWS2 says. The most urgent decides."""
 
 
-class Rule(_Conditional):
+class Rule(Conditional):
     """A conclusion, and when it holds: its own, or that of another presentation's red flags and rules."""
 
     then: Then | None = None
@@ -193,7 +206,7 @@ class Rule(_Conditional):
         return self
 
 
-class Oddity(_Conditional):
+class Oddity(Conditional):
     """Something unusual that is marked for a clinician and never blocks."""
 
     pointer: Annotated[str, Field(pattern=r"^(/[a-z_0-9]+)+$", description="JSON pointer into the submission")]
@@ -251,7 +264,7 @@ class Presentation(Data):
         if self.escalated:
             before.append(("escalates_from", {"news2_band": frozenset(self.escalated)}))
         if not unconditional:
-            faults += _never_reached("red_flags", self.red_flags, facts)
+            faults += _flags_never_reached("red_flags", self.red_flags, facts)
             flags = [(flag.id, flag.condition) for flag in self.red_flags]
             faults += _never_reached("rules", self.rules, facts, [*flags, *before])
         _refuse(faults)
@@ -290,6 +303,16 @@ def _never_reached(
     return faults
 
 
+def by_urgency(red_flags: Sequence[RedFlag]) -> list[RedFlag]:
+    """Red flags in the order of their trial: the most urgent first, else as they stand in the file."""
+    return sorted(red_flags, key=lambda flag: urgency(flag.then.acuity))
+
+
+def _flags_never_reached(part: str, red_flags: Sequence[RedFlag], facts: Mapping[str, frozenset[str]]) -> list[_At]:
+    tried = by_urgency(red_flags)
+    return [((part, red_flags.index(tried[int(where[1])])), why) for where, why in _never_reached(part, tried, facts)]
+
+
 def _forestalled(condition: Box, earlier: Sequence[tuple[str, Box]], facts: Mapping[str, frozenset[str]]) -> str:
     alone = next((name for name, box in earlier if not all_without([condition], box, facts)), None)
     if alone is not None:
@@ -311,7 +334,7 @@ def _refuse(faults: Sequence[_At]) -> None:
 
 
 def _decided_by_a_finding(red_flags: tuple[RedFlag, ...], info: ValidationInfo) -> tuple[RedFlag, ...]:
-    faults = _unconditional("", red_flags) or _never_reached("", red_flags, _declared(info).facts)
+    faults = _unconditional("", red_flags) or _flags_never_reached("", red_flags, _declared(info).facts)
     _refuse([(where[1:], why) for where, why in faults])
     return red_flags
 

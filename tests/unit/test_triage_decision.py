@@ -11,8 +11,8 @@ from contracts.brief import Acuity
 from contracts.people import Age, Patient, Position
 from contracts.submissions import FastTest, Findings, Observations, Submission
 from services.triage.decision import Decision, decide, fast_result
-from services.triage.precedence import Rules, more_urgent
-from services.triage.rule_pack import load
+from services.triage.precedence import Rules
+from services.triage.rule_pack import load, more_urgent
 from services.triage.settings import SHIPPED
 
 PACK = load(SHIPPED)
