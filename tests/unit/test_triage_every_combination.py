@@ -159,8 +159,13 @@ def submission(presentation: str, box: Box) -> Submission:
     )
 
 
+def possible_within(box: Box) -> list[Box]:
+    """The part of a box that a patient can have."""
+    return [both for one in possible(PACK) if (both := meet(one, box)) is not None]
+
+
 def boxes(presentation: str) -> Iterator[tuple[Step, Box]]:
-    """Each box of a presentation with what decides it, where no red flag of the whole pack does."""
+    """Each box of a presentation in each band, with what decides it, where no red flag of the whole pack does."""
     steps = RULES.steps(presentation)
     flags = [flag.condition for flag in RULES.red_flags]
     for step, decided_boxes in zip(steps, decided_by(steps, PACK)[0], strict=True):
@@ -168,7 +173,9 @@ def boxes(presentation: str) -> Iterator[tuple[Step, Box]]:
         for flag in flags:
             left = all_without(left, flag, PACK.facts)
         for box in left:
-            yield step, box
+            for band in sorted(box.get("news2_band", PACK.facts["news2_band"])):
+                for one in possible_within({**box, "news2_band": frozenset([band])}):
+                    yield step, one
 
 
 @pytest.mark.parametrize("presentation", PACK.presentations)
