@@ -14,9 +14,7 @@ from services.backing.child import SECRETS
 from services.chassis import log
 from services.chassis.kafka import Kafka
 from services.chassis.settings import Settings
-from services.cli import capacity, crew, dead_letters, directory, local, places, watching
-from services.cli.connection import AsJson, Folder
-from services.cli.speaking import out, print_json, say
+from services.cli import AsJson, Folder, Organisation, TRUST, Token, Url, capacity, cli, connect, connection, crew, dead_letters, directory, from, import, local, out, places, print_json, print_line, rules, say, services, speaking, watching
 
 DEMO_PORT = 8180
 
@@ -205,6 +203,7 @@ app.add_typer(directory.app, name="directory")
 app.add_typer(places.app, name="places")
 app.add_typer(capacity.app, name="capacity")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(rules.app, name="rules")
 
 topics_app = typer.Typer(help="Topics, as declared in deploy/topics.yaml.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")

@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from contracts.submissions import Submission
 from services.chassis.problems import faults_of
+from services.cli.rules import asked_in_words
 from services.cli.speaking import Refused
-from services.triage.asking import Asked
 from services.triage.dry_run import DryRun, dry_run
 from services.triage.precedence import Rules
 from services.triage.rule_pack import load
@@ -37,10 +37,5 @@ def lines_of(decided: DryRun) -> list[str]:
         lines.append(f"  NEWS2  not scored: {decided.scores.news2_not_scored}")
     lines += [f"  why    {reason.text} ({reason.source})" for reason in decided.reasons]
     lines += [f"  mark   {mark.text}" for mark in decided.marks]
-    lines += [f"  asks   {_asked(asked)}" for asked in decided.asks]
+    lines += [f"  asks   {asked_in_words(asked)}" for asked in decided.asks]
     return [*lines, f"  by     {decided.rule_pack}"]
-
-
-def _asked(asked: Asked) -> str:
-    answers = " | ".join(option.word for option in asked.options) or asked.unit or asked.kind
-    return f"{asked.asks} [{answers}] {asked.pointer}"

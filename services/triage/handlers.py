@@ -9,19 +9,27 @@ from contracts.submissions import ReferralSubmitted
 from contracts.triage import ReferralTriaged, ReferralTriagedData
 from services.triage.decision import Decision, decide
 from services.triage.precedence import Rules
+from services.triage.shadow import Shadow
 
 SOURCE = "onward/triage"
 
 
 async def triage(
-    submissions: Sequence[ReferralSubmitted], *, rules: Rules, clock: Callable[[], datetime]
+    submissions: Sequence[ReferralSubmitted],
+    *,
+    rules: Rules,
+    clock: Callable[[], datetime],
+    shadow: Shadow | None = None,
 ) -> list[ReferralTriaged]:
-    """Decide on each submission by the rules. `clock` gives the time in UTC."""
+    """Decide on each submission by the rules; a shadow looks on. `clock` gives the time in UTC."""
     time = clock()
-    return [
+    told = [
         ReferralTriaged.effect_of(submitted, triaged(submitted, rules), source=SOURCE, time=time)
         for submitted in submissions
     ]
+    if shadow is not None:
+        shadow.see([(submitted, event.data.brief) for submitted, event in zip(submissions, told, strict=True)])
+    return told
 
 
 def triaged(submitted: ReferralSubmitted, rules: Rules) -> ReferralTriagedData:

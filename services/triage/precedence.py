@@ -68,18 +68,21 @@ class Rules:
         red flags are tried with the presentation's own.
         """
         presentation = self.pack.presentations[name]
-        steps = sorted(self._red_flags_of(presentation), key=lambda step: urgency(step.acuity))
+        flags = sorted(self._red_flags_of(presentation), key=lambda step: urgency(step.acuity))
+        return [*flags, *self._after_red_flags(name)]
+
+    def _after_red_flags(self, name: str) -> Iterator[Step]:
+        presentation = self.pack.presentations[name]
         if not presentation.without_news2:
             not_scored = _step(self.pack.not_scored, {"news2_band": frozenset([NOT_SCORED])})
-            steps.append(not_scored._replace(acuity=more_urgent(not_scored.acuity, self._default(name).acuity)))
+            yield not_scored._replace(acuity=more_urgent(not_scored.acuity, self._default(name).acuity))
         for band in presentation.escalated:
-            steps.append(_step(self.pack.band_conclusions[band], {"news2_band": frozenset([band])}))
+            yield _step(self.pack.band_conclusions[band], {"news2_band": frozenset([band])})
         for rule in presentation.rules:
             if rule.then is not None:
-                steps.append(Step(rule.condition, rule.then, rule.then.acuity, (rule.reason,)))
+                yield Step(rule.condition, rule.then, rule.then.acuity, (rule.reason,))
             elif rule.decide_as is not None:
-                steps.extend(_led_by(rule, self.steps(rule.decide_as)))
-        return steps
+                yield from _led_by(rule, self._after_red_flags(rule.decide_as))
 
     def _red_flags_of(self, presentation: Presentation) -> Iterator[Step]:
         """Its own, and those of the presentations that it may decide as: they wait for no score."""

@@ -12,14 +12,18 @@ SHIPPED = Path(str(files("services.triage") / "rules" / "onward-default.toml"))
 
 
 class TriageSettings(BaseModel):
-    """Which rule pack decides."""
+    """Which rule pack decides, and which shadows it."""
 
     model_config = ConfigDict(frozen=True)
 
     rule_pack: Path = SHIPPED
+    shadow_rule_pack: Path | None = None
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Self:
-        """Settings from the environment: `ONWARD_RULE_PACK` is the path of a rule pack in TOML."""
-        path = environ.get("ONWARD_RULE_PACK")
-        return cls(rule_pack=Path(path)) if path else cls()
+        """Settings from the environment: paths of rule packs in TOML.
+
+        `ONWARD_RULE_PACK` decides; `ONWARD_SHADOW_RULE_PACK` decides too, and is only counted.
+        """
+        path, shadow = environ.get("ONWARD_RULE_PACK"), environ.get("ONWARD_SHADOW_RULE_PACK")
+        return cls(rule_pack=Path(path) if path else SHIPPED, shadow_rule_pack=Path(shadow) if shadow else None)
