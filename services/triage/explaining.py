@@ -87,13 +87,14 @@ def _presentation(name: str, rules: Rules) -> ExplainedPresentation:
 
 
 def _explained(name: str, title: str, steps: list[Step], rules: Rules) -> ExplainedPresentation:
-    decides = decided_by(steps, rules.pack)[0]
+    each = zip(steps, decided_by(steps, rules.pack)[0], strict=True)
+    decides = [(step, boxes) for step, boxes in each if boxes or len(step.reasons) == 1]
     looked_at = {fact for step in steps for fact in step.condition}
     return ExplainedPresentation(
         presentation=name,
         name=title,
         asks=asked_of(name, rules),
-        steps=tuple(_step(step, _example(boxes, looked_at), rules) for step, boxes in zip(steps, decides, strict=True)),
+        steps=tuple(_step(step, _example(boxes, looked_at), rules) for step, boxes in decides),
         rule_pack=rules.pack.full_name,
     )
 

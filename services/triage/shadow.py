@@ -45,6 +45,11 @@ class Shadow:
             SHADOWED.labels("missed").inc(len(decided) - free)
         self._came.set()
 
+    @property
+    def waits(self) -> int:
+        """How many submissions wait for it."""
+        return len(self._waiting)
+
     async def run(self) -> None:
         """Decide what waits, a few at a time, without end."""
         while True:

@@ -1,5 +1,6 @@
 """`POST /triage`, as the process serves it: the dry run, its refusals, and that nothing is told."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -153,3 +154,44 @@ async def test_an_unsound_rule_pack_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / "local.toml").write_text(SHIPPED.read_text().replace("[50, 146, 155]", "[50, 146, 9]"))
     with pytest.raises(UnsoundRulePack, match=r"local.toml: rule palliative-medicines: .*unknown service type 9"):
         build(settings(tmp_path), {"ONWARD_RULE_PACK": str(tmp_path / "local.toml")})
+
+
+async def test_what_each_presentation_asks(crew: httpx.AsyncClient) -> None:
+    """Every presentation, each question with its kind, unit and the place of its answer: a device builds its form."""
+    said = (await crew.get("/presentations")).json()
+    stemi = next(one for one in said["presentations"] if one["presentation"] == "stemi")
+    assert ("onward-default 2.0.0", 32) == (said["rule_pack"], len(said["presentations"]))
+    assert {
+        "question": "transfer_minutes",
+        "asks": "How many minutes is the transfer to the specialist centre?",
+        "kind": "number",
+        "pointer": "/findings/answers/transfer_minutes",
+        "unit": "minutes",
+        "least": 0.0,
+        "most": 600.0,
+        "options": [],
+        "source": "NICE NG185: 120 minutes (STEMI); 60 minutes (trauma) is an unverified default",
+    } == stemi["asks"][-1]
+    assert "/findings/fast/face" in [asked["pointer"] for asked in stemi["asks"]]
+    assert [121, 105] == [one["service_type"] for one in stemi["service_types"]]
+
+
+async def test_every_question_can_be_answered_where_it_points(crew: httpx.AsyncClient) -> None:
+    """An answer of the kind that is asked, at its pointer, is taken: no fault, and no mark but for contradictions."""
+    answers: dict[str, object] = {"true-false": False, "yes-no": "no", "time": "2026-03-02T16:40:00Z"}
+    for presentation in (await crew.get("/presentations")).json()["presentations"]:
+        body = json.loads(json.dumps(FALL | {"presentation": presentation["presentation"]}))
+        for asked in presentation["asks"]:
+            *way, last = asked["pointer"].split("/")[1:]
+            place = body
+            for part in way:
+                place = place.setdefault(part, {})
+            place[last] = (
+                asked["options"][0]["word"] if asked["options"] else answers.get(asked["kind"], asked["least"])
+            )
+        said = await crew.post("/triage", json=body)
+        assert 200 == said.status_code
+        assert not {"question-unknown", "answer-unusable", "implausible-answer"} & {
+            mark["code"] for mark in said.json()["marks"]
+        }
+        assert presentation["asks"] == said.json()["asks"]

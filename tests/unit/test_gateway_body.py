@@ -35,6 +35,13 @@ def test_a_whole_submission_is_read() -> None:
     assert (18, "fall", 32) == (read_back.observations.respiration_per_min, read_back.presentation, len(digest))
 
 
+def test_an_answer_of_no_known_kind_is_a_fault_of_its_own() -> None:
+    """Each with its pointer: free text, a truth, a time without offset, a name that is no question's."""
+    answers = {"ecg": "looks fine", "struck_head": True, "onset": "2026-03-02T16:00:00", "fell?": "no"}
+    problem = refusal(sent(submission(findings={"answers": answers})))
+    assert [f"/findings/answers/{name}" for name in answers] == pointers(problem)
+
+
 def test_every_fault_is_named_at_once_with_its_pointer() -> None:
     """Of kind, of range, of pattern, missing, unknown, twice, inexact and not text: one refusal."""
     body = sent(

@@ -1,6 +1,6 @@
 """Decisions: red flags first, what is unknown to a clinician, every one ends somewhere, oddities marked."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 import pytest
@@ -329,12 +329,63 @@ def test_fast(expected: str, fast: FastTest | None) -> None:
             "/observations/temperature_celsius",
             decided(observations={"temperature_celsius": 3.8}),
         ),
+        ("onset-not-said", "/findings/answers/onset", decided("stemi", onset="unknown")),
+        ("transfer-not-said", "/findings/answers/transfer_minutes", decided("stemi", transfer_minutes="unknown")),
+        ("recovered-yet-low", "/findings/answers/glucose_mmol_per_l", decided("hypoglycaemia", glucose_mmol_per_l=2.9)),
+        ("no-injury-yet-fracture", "/findings/answers/suspected_fracture", decided(suspected_fracture="yes")),
+        ("stemi-without-st-elevation", "/findings/answers/ecg", decided("stemi", ecg="normal")),
+        (
+            "airway-clear-yet-at-risk",
+            "/findings/answers/airway_cleared",
+            decided("airway", airway_at_risk="yes", airway_cleared="yes"),
+        ),
+        ("child-yet-grown", "/patient/age", decided("unwell-child")),
+        ("question-unknown", "/findings/answers/favourite_colour", decided(favourite_colour="blue")),
+        ("answer-unusable", "/findings/answers/struck_head", decided(struck_head="perhaps")),
+        ("answer-unusable", "/findings/answers/hours_on_floor", decided(hours_on_floor="yes")),
+        ("answer-unusable", "/findings/answers/ecg", decided("chest-pain", ecg="purple")),
+        ("implausible-answer", "/findings/answers/hours_on_floor", decided(hours_on_floor=-3)),
     ],
 )
 def test_an_oddity_is_marked_where_it_is(mark: str, pointer: str, decision: Decision) -> None:
     """One mark, with a pointer into the submission; the decision is made all the same."""
     assert [(mark, pointer)] == [(one.code, one.pointer) for one in decision.marks]
     assert decision.reasons
+
+
+def test_an_onset_in_the_future_is_marked_and_not_believed() -> None:
+    """It counts as not given: ST elevation from tomorrow is ST elevation now, whatever the clock said."""
+    decision = decided("stemi", onset=(NOW + timedelta(hours=1)).isoformat())
+    assert ["onset-not-said", "time-in-the-future"] == codes(decision)
+    assert ("very_urgent", (121, 105)) == (decision.acuity, decision.service_types)
+
+
+def test_clocks_may_differ_by_five_minutes() -> None:
+    """An onset a little ahead of the server's clock is now."""
+    assert [] == codes(decided("stemi", onset=(NOW + timedelta(minutes=4)).isoformat()))
+
+
+def test_contradictory_answers_are_decided_for_the_worse_and_marked() -> None:
+    """An airway both at risk and clear is at risk: immediate, and a clinician sees the contradiction."""
+    decision = decided("airway", airway_at_risk="yes", airway_cleared="yes")
+    assert ("immediate", ["airway-clear-yet-at-risk"]) == (decision.acuity, codes(decision))
+
+
+def test_an_answer_that_cannot_be_used_counts_as_not_given() -> None:
+    """The decision is that of the question left open."""
+    assert decided("head-injury")[:-1] == decided("head-injury", anticoagulated="perhaps")[:-1]
+
+
+@pytest.mark.parametrize(
+    ("patient", "acuity", "to_clinician"), [(CHILD, "very_urgent", False), (PREGNANT, "very_urgent", False)]
+)
+def test_a_red_flag_of_another_presentation_waits_for_no_score(
+    patient: Patient, acuity: str, to_clinician: bool
+) -> None:
+    """A child who fell on the head and vomits is decided by the head injury's red flag, not sent to a clinician."""
+    decision = decided("fall", patient, struck_head="yes", head_injury_signs="yes")
+    assert (acuity, to_clinician) == (decision.acuity, decision.to_clinician)
+    assert ["head-injury-signs", "fall-head"] == rules(decision)
 
 
 def test_an_ordinary_submission_has_no_marks() -> None:

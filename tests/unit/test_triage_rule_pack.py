@@ -206,6 +206,71 @@ def test_a_rule_behind_an_escalating_band_is_never_reached(written: Path) -> Non
     )
 
 
+def test_a_rule_that_several_forestall_between_them_is_never_reached(written: Path) -> None:
+    """No one of them covers it; together they do, and both are named."""
+    low = changed("frailty-incomplete", 'when = { news2_complete = ["no"] }', 'when = { news2_band = ["low"] }')
+    [fault] = faults(written, low)
+    assert (
+        "local.toml: rule frailty: is never reached: not-scored, escalates_from, frailty-one-observation, "
+        "frailty-incomplete decide before it, between them"
+    ) == fault
+
+
+def test_presentations_that_decide_as_each_other(written: Path) -> None:
+    """A cycle never decides: it is named with its whole way."""
+    start = SOUND.index('id = "head-injury-unconscious"')
+    end = SOUND.index("\n\n", start)
+    was = SOUND[start:end]
+    back = was.replace(was[was.index("then = ") : was.index("\ntext")], 'decide_as = "fall"')
+    assert [
+        "local.toml: rule head-injury-unconscious: decide_as: a cycle that never decides: "
+        "head-injury -> fall -> head-injury"
+    ] == faults(written, (was, back))
+
+
+def test_a_presentation_that_decides_as_itself(written: Path) -> None:
+    """The shortest cycle."""
+    start = SOUND.index('id = "fall-unconscious"')
+    was = SOUND[start : SOUND.index("\n\n", start)]
+    itself = was.replace(was[was.index("then = ") : was.index("\ntext")], 'decide_as = "fall"')
+    [fault] = faults(written, (was, itself))
+    assert "local.toml: rule fall-unconscious: decide_as: a cycle that never decides: fall -> fall" == fault
+
+
+@pytest.mark.parametrize(
+    ("expected", "change"),
+    [
+        (
+            "local.toml: questions.transfer_minutes: every band but the last has up_to, and the last has none",
+            ('{ word = "longer" }]\nsource = "NICE NG185', '{ word = "longer", up_to = 600 }]\nsource = "NICE NG185'),
+        ),
+        (
+            "local.toml: questions.transfer_minutes: the limits of the bands must rise",
+            ('{ word = "in-120", up_to = 120 }', '{ word = "in-120", up_to = 30 }'),
+        ),
+        (
+            "local.toml: presentations.stemi: asks: unknown question onse",
+            ('asks = ["onset", "transfer_minutes"]', 'asks = ["onse", "transfer_minutes"]'),
+        ),
+        (
+            "local.toml: rule fall-head: decide_as: unknown presentation head",
+            changed("fall-head", '"head-injury"', '"head"'),
+        ),
+        (
+            "local.toml: rule fall-head: either then or decide_as, and not both",
+            changed("fall-head", 'decide_as = "head-injury"\n', ""),
+        ),
+        (
+            "local.toml: ages: the youngest ages, in years, must begin with 0 and rise",
+            ("infant = 0\n", "infant = 1\n"),
+        ),
+    ],
+)
+def test_a_fault_of_what_is_asked_is_named(written: Path, expected: str, change: tuple[str, str]) -> None:
+    """Questions, their bands, who asks them, and who decides as whom."""
+    assert expected in faults(written, change)
+
+
 def test_all_faults_at_once(written: Path) -> None:
     """Whoever mends a pack sees everything that is wrong with it, in one go."""
     found = faults(
