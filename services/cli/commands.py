@@ -14,7 +14,9 @@ from services.backing.child import SECRETS
 from services.chassis import log
 from services.chassis.kafka import Kafka
 from services.chassis.settings import Settings
-from services.cli import AsJson, Folder, Organisation, TRUST, Token, Url, capacity, cli, connect, connection, crew, dead_letters, directory, from, import, local, out, places, print_json, print_line, rules, say, services, speaking, watching
+from services.cli import capacity, crew, dead_letters, directory, local, places, rules, watching
+from services.cli.connection import AsJson, Folder
+from services.cli.speaking import out, print_json, say
 
 DEMO_PORT = 8180
 
