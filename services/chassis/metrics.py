@@ -61,6 +61,11 @@ OVERDUE_REFERRALS = Gauge(
     ["service"],
 )
 OVERDUE_OWNERS = Gauge("onward_overdue_owners", "Owners (organisations' desks) of those referrals", ["service"])
+SHADOWED = Counter(
+    "onward_triage_shadow_total",
+    "Decisions of the shadow rule pack, by how they differ from those that were told",
+    ["difference"],
+)
 HTTP_SECONDS = Histogram(
     "onward_http_seconds",
     "From request to response",

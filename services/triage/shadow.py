@@ -5,21 +5,14 @@ from collections import Counter as Counted
 from collections import deque
 from collections.abc import Sequence
 
-from prometheus_client import Counter
-
 from contracts.brief import Brief
 from contracts.submissions import ReferralSubmitted
 from services.chassis.log import logger
+from services.chassis.metrics import SHADOWED
 from services.triage.comparison import Outcome, difference
 from services.triage.decision import decide
 from services.triage.precedence import Rules
 from services.triage.replay import outcome_of
-
-SHADOWED = Counter(
-    "onward_triage_shadow_total",
-    "Decisions of the shadow rule pack, by how they differ from those that were told",
-    ["difference"],
-)
 
 WAITING = 2_000
 """Submissions that may wait for the shadow. What comes when so many wait is counted as missed."""

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from contracts.people import Desk, Referrer
 from contracts.submissions import ReferralSubmitted, ReferralSubmittedData, Submission
+from services.chassis.metrics import SHADOWED
 from services.chassis.settings import Settings
 from services.cli import rules as command
 from services.triage import shadow as shadowing
@@ -23,7 +24,7 @@ from services.triage.precedence import Rules
 from services.triage.rule_pack import load
 from services.triage.service import build
 from services.triage.settings import SHIPPED
-from services.triage.shadow import SHADOWED, Shadow
+from services.triage.shadow import Shadow
 
 RULES = Rules(load(SHIPPED))
 NOW = datetime(2026, 3, 2, 16, 40, tzinfo=UTC)
