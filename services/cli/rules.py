@@ -14,6 +14,7 @@ from rich.table import Table
 
 from contracts.submissions import ReferralSubmitted
 from contracts.topics import PARTITIONS, Topic
+from services.chassis.kafka import Kafka
 from services.cli import local
 from services.cli.connection import AsJson, Folder
 from services.cli.speaking import Refused, out, print_json, say
@@ -27,6 +28,9 @@ from services.triage.settings import TriageSettings
 from services.triage.soundness import doubts, everything_written, unverified
 
 app = typer.Typer(help="Rule packs: everything that a clinician may change.", no_args_is_help=True)
+
+READER = "triage"
+"""As whom the topic is read, where Kafka asks: triage may read submissions."""
 
 Pack = Annotated[Path | None, typer.Argument(help="A rule pack in TOML; the one that decides here if not given.")]
 PackOption = Annotated[Path | None, typer.Option("--pack", help="A rule pack; the one that decides here otherwise.")]
@@ -132,9 +136,6 @@ def replay(
     file: Annotated[Path | None, typer.Option(help="Submissions as JSON lines, in place of the topic.")] = None,
     most: Annotated[int, typer.Option(min=1, help="At most so many of the newest records of the topic.")] = 10_000,
     since: Annotated[str, typer.Option(help="Only records since this time, with its offset from UTC.")] = "",
-    bootstrap: Annotated[
-        str, typer.Option(envvar="KAFKA_BOOTSTRAP_SERVERS", help="Kafka; of the local system if not given.")
-    ] = "",
     prefix: Annotated[str, typer.Option(envvar="ONWARD_TOPIC_PREFIX", help="Stands before every topic's name.")] = "",
     folder: Folder = local.DEFAULT_FOLDER,
     as_json: AsJson = False,
@@ -148,8 +149,8 @@ def replay(
         for line in lines_in(file):
             see(both, line)
     else:
-        servers = bootstrap or local.find(folder).kafka_bootstrap_servers
-        asyncio.run(_replay_topic(both, servers, f"{prefix}{Topic.SUBMISSIONS}", most=most, since=_instant(since)))
+        kafka = Kafka.read(os.environ) or local.find(folder).kafka
+        asyncio.run(_replay_topic(both, kafka, f"{prefix}{Topic.SUBMISSIONS}", most=most, since=_instant(since)))
     result = both.result()
     if as_json:
         print_json(result.model_dump(mode="json"))
@@ -187,9 +188,9 @@ def see(both: Replay, value: bytes) -> None:
         both.unreadable()
 
 
-async def _replay_topic(both: Replay, servers: str, topic: str, *, most: int, since: datetime | None) -> None:
+async def _replay_topic(both: Replay, kafka: Kafka, topic: str, *, most: int, since: datetime | None) -> None:
     seen = 0
-    async for value in past_submissions(servers, topic, most=most, since=since):
+    async for value in past_submissions(kafka, topic, most=most, since=since):
         see(both, value)
         seen += 1
         if seen % 5_000 == 0:
@@ -197,13 +198,13 @@ async def _replay_topic(both: Replay, servers: str, topic: str, *, most: int, si
 
 
 async def past_submissions(
-    servers: str, topic: str, *, most: int, since: datetime | None = None
+    kafka: Kafka, topic: str, *, most: int, since: datetime | None = None
 ) -> AsyncIterator[bytes]:
     """The newest submissions of a topic up to this moment, by partition and offset: no more than `most`.
 
-    It belongs to no group and commits nothing. Raises KafkaError.
+    It belongs to no group and commits nothing. Raises KafkaError, or PasswordMissing.
     """
-    consumer = AIOKafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(**kafka.client(READER), enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
     try:
         partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]

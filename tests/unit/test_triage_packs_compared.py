@@ -2,16 +2,15 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 from typer.testing import CliRunner
 
-from contracts.people import Desk, Referrer
-from contracts.submissions import ReferralSubmitted, ReferralSubmittedData, Submission
+from contracts.submissions import ReferralSubmitted
+from services.chassis.kafka import Kafka
 from services.chassis.metrics import SHADOWED
 from services.chassis.settings import Settings
 from services.cli import rules as command
@@ -25,42 +24,9 @@ from services.triage.rule_pack import load
 from services.triage.service import build
 from services.triage.settings import SHIPPED
 from services.triage.shadow import Shadow
+from tests.triage_examples import NOW, submitted
 
 RULES = Rules(load(SHIPPED))
-NOW = datetime(2026, 3, 2, 16, 40, tzinfo=UTC)
-WELL = {
-    "respiration_per_min": 16,
-    "oxygen_saturation_percent": 97,
-    "on_oxygen": False,
-    "systolic_mmhg": 130,
-    "pulse_per_min": 75,
-    "consciousness": "alert",
-    "temperature_celsius": 36.8,
-}
-
-
-def submitted(number: int, presentation: str, **answers: Any) -> ReferralSubmitted:
-    """A submission as the gateway tells it, of a patient who is well but for what they present with."""
-    body = {
-        "patient": {"age": {"value": 70}, "name": "Invented Person", "nhs_number": "9000000009"},
-        "position": {"latitude": 54.0, "longitude": -1.5},
-        "presentation": presentation,
-        "findings": {"answers": answers},
-        "observations": WELL,
-        "accept": "any",
-    }
-    return ReferralSubmitted.first(
-        ReferralSubmittedData(
-            submission=Submission.model_validate_json(json.dumps(body)),
-            referrer=Referrer(organisation="RX1", practitioner="P123", role="paramedic"),
-            desk=Desk(organisation="RX1", name="Clinical hub", telephone="01632 960001"),
-            answer_by=NOW + timedelta(minutes=15),
-        ),
-        id=UUID(int=number),
-        source="onward/gateway/RX1",
-        subject=str(UUID(int=number)),
-        time=NOW,
-    )
 
 
 @pytest.fixture
@@ -265,5 +231,5 @@ async def test_a_shadow_that_falls_behind_misses_some(monkeypatch: pytest.Monkey
 def test_an_unsound_shadow_keeps_nobody_from_deciding(tmp_path: Path) -> None:
     """Triage starts without it."""
     keys = tmp_path / "keys.json"
-    settings = Settings(kafka_bootstrap_servers="127.0.0.1:1", database_url="", keys_file=keys)
+    settings = Settings(kafka=Kafka("127.0.0.1:1"), database_url="", keys_file=keys)
     assert "triage" == build(settings, {"ONWARD_SHADOW_RULE_PACK": str(tmp_path / "none.toml")}).name
