@@ -2,8 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -69,7 +69,7 @@ async def follow(
     *,
     since: str = "now",
     tell: Callable[[str], None] = lambda _: None,
-) -> AsyncIterator[Fact]:
+) -> AsyncGenerator[Fact, None]:
     """Facts as they happen, from a cursor on. Raises Refused when the server says that it never will.
 
     `tell` hears when the connection is lost, and when it is back.
@@ -84,14 +84,16 @@ async def follow(
                         await source.response.aread()
                         raise Refused(_why(source.response))
                     source.response.raise_for_status()
-                    async for one in source.aiter_sse():
-                        if lost:
-                            tell(f"Connected again; going on from {cursor}")
-                        pause, lost = FIRST_PAUSE, False
-                        if one.id:
-                            cursor = one.id
-                        if one.data:
-                            yield Fact(cursor, one.event, one.json())
+                    # Closed by us when the reader stops: the loop's own tidying would meet it at work.
+                    async with aclosing(source.aiter_sse()) as blocks:
+                        async for one in blocks:
+                            if lost:
+                                tell(f"Connected again; going on from {cursor}")
+                            pause, lost = FIRST_PAUSE, False
+                            if one.id:
+                                cursor = one.id
+                            if one.data:
+                                yield Fact(cursor, one.event, one.json())
             except (httpx.HTTPError, SSEError) as error:
                 if not lost:
                     tell(f"No connection to {connection.url} ({type(error).__name__}); trying again")
@@ -199,23 +201,24 @@ class Board:
 Shape = Literal["table", "lines", "json"]
 
 
-async def show(facts: AsyncIterator[Fact], shape: Shape, most: int | None = None) -> None:
+async def show(facts: AsyncGenerator[Fact, None], shape: Shape, most: int | None = None) -> None:
     """Show facts until there are no more, or so many were shown."""
     board = Board(max(5, out.height - 6))
     live = Live(board.table(), console=out, auto_refresh=False) if shape == "table" else None
-    with live or nullcontext():
-        shown = 0
-        async for fact in facts:
-            if live:
-                board.take(fact)
-                live.update(board.table(), refresh=True)
-            elif shape == "json":
-                print_line({"cursor": fact.cursor, "type": fact.type, "event": fact.event})
-            else:
-                print(line_of(fact), flush=True)
-            shown += 1
-            if shown == most:
-                return
+    shown = 0
+    async with aclosing(facts):
+        with live or nullcontext():
+            async for fact in facts:
+                if live:
+                    board.take(fact)
+                    live.update(board.table(), refresh=True)
+                elif shape == "json":
+                    print_line({"cursor": fact.cursor, "type": fact.type, "event": fact.event})
+                else:
+                    print(line_of(fact), flush=True)
+                shown += 1
+                if shown == most:
+                    return
 
 
 def watch(

@@ -1,7 +1,7 @@
 """`onward watch`: it goes on where it was, and shows facts as a table, as lines, or as JSON."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 from uuid import UUID
 
@@ -112,7 +112,7 @@ async def test_filters_are_the_feeds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [asked, asked] == server.asked
 
 
-async def facts(*given: Fact) -> AsyncIterator[Fact]:
+async def facts(*given: Fact) -> AsyncGenerator[Fact, None]:
     """A feed that ends."""
     for one in given:
         yield one
@@ -166,3 +166,20 @@ def _drawn(board: Board) -> str:
     with console.capture() as drawn:
         console.print(board.table())
     return drawn.get()
+
+
+async def test_the_feed_is_closed_when_enough_was_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """The connection is given back there and then, and not by whoever tidies up at the end."""
+    closed = False
+
+    async def feed() -> AsyncGenerator[Fact, None]:
+        nonlocal closed
+        try:
+            yield fact(1)
+            yield fact(2)
+        finally:
+            closed = True
+
+    await show(feed(), "lines", 1)
+
+    assert (1, True) == (len(capsys.readouterr().out.splitlines()), closed)
