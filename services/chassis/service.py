@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from types import MethodType
 from typing import Any, Literal
@@ -88,6 +89,15 @@ class _StepMiddleware(BaseMiddleware[Any, Any]):
             await self._step.consume(msg.raw_message, handle)
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """That a service reads facts of these types from a topic: in a group that shares it, or each replica by itself."""
+
+    topic: Topic
+    types: tuple[str, ...]
+    group: str | None
+
+
 class Service:
     """A service as its process hosts it. What it reads, follows, serves and runs is said once, in its service.py."""
 
@@ -116,6 +126,7 @@ class Service:
             logger=None,
         )
         self.publisher = KafkaPublisher(name, self.broker, settings.topic_prefix)
+        self.readings: list[Reading] = []
         self._steps: list[Step] = []
         self._ways: dict[str, Step] = {}
         """The step of each topic of facts that it reads, by the topic's name on the broker."""
@@ -141,6 +152,7 @@ class Service:
         second late, which spares it and this process most of the asking.
         """
         name = f"{self.settings.topic_prefix}{topic}"
+        self.readings.append(Reading(topic, tuple(one.TYPE for one in types), self.group(topic)))
         step = Step(topic=topic, types=types, handler=handler, **self._surroundings)
         self._subscribe(step, [name], AT_LEISURE if at_leisure else AT_ONCE)
         if not self._ways:
@@ -227,6 +239,9 @@ class Service:
             since=since,
         )
         self._readers.append(reader)
+        for topic in topics:
+            told = {name for name, contract in Event.KNOWN.items() if topic == contract.TOPIC}
+            self.readings.append(Reading(topic, tuple(one.TYPE for one in types if one.TYPE in told), None))
         return reader
 
     def serves(self, router: APIRouter) -> None:

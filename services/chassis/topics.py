@@ -105,6 +105,12 @@ def readers_with_dead_letters(file: Path = DECLARED_IN) -> list[str]:
     return read(file).dead_letters.readers
 
 
+def writers(file: Path = DECLARED_IN) -> dict[str, str]:
+    """The service that writes each topic of facts."""
+    topics = Declaration.model_validate(yaml.safe_load(file.read_text())).topics
+    return {name: topic.written_by for name, topic in topics.items()}
+
+
 async def plan(admin: AIOKafkaAdminClient, wanted: Sequence[DeclaredTopic]) -> Plan:
     """Compare what is declared with what the broker has."""
     there = set(await admin.list_topics())

@@ -3,17 +3,19 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+import contracts
 from services.chassis import traces
 from services.chassis.failures import is_transient, where
 from services.chassis.identity import Verifier
@@ -23,6 +25,8 @@ from services.chassis.problems import Fault, Problem, faults_of
 from services.chassis.service import Service
 
 PROBLEM = "application/problem+json"
+CONTRACTS = Path(contracts.__file__).parent
+"""Where the description of all events is, written by `make docs`."""
 
 __all__ = ["Fault", "Problem", "create_app", "faults_of"]
 
@@ -32,13 +36,15 @@ def create_app(services: Sequence[Service], verifier: Verifier) -> FastAPI:
     app = FastAPI(
         title="Onward",
         version="0.1.0",
-        description="Refer a patient, find the pathway and book in one transaction. Not a certified medical device.",
+        description="Refer a patient, find the pathway and book in one transaction. Not a certified medical device. "
+        "What travels over Kafka is described at /docs/events.",
     )
     app.state.verifier = verifier
     for service in services:
         for router in service.routers:
             app.include_router(router)
     _add_health(app, services)
+    _add_events(app)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -72,6 +78,16 @@ def _add_health(app: FastAPI, services: Sequence[Service]) -> None:
     async def metrics() -> Response:
         await asyncio.gather(*(service.measure() for service in services))
         return PlainTextResponse(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_events(app: FastAPI) -> None:
+    @app.get("/docs/events", include_in_schema=False)
+    async def events() -> Response:
+        return FileResponse(CONTRACTS / "asyncapi.html")
+
+    @app.get("/asyncapi.json", include_in_schema=False)
+    async def asyncapi() -> Response:
+        return FileResponse(CONTRACTS / "asyncapi.json")
 
 
 def respond(problem: Problem) -> Response:

@@ -1,13 +1,22 @@
 """Documents that are made from the code: `make docs` writes them, and a test fails when one is not current."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from services.chassis import metrics
+from services.chassis.identity import Verifier
+from services.chassis.service import Service
+from services.chassis.settings import Settings
+from services.chassis.topics import writers
+from services.chassis.web import create_app
+from services.cli import asyncapi
+from services.composition import SERVICES, build
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,7 +51,32 @@ def metrics_page() -> str:
     return _METRICS + "".join(rows)
 
 
-DOCUMENTS: Mapping[Path, Callable[[], str]] = {ROOT / "docs" / "metrics.md": metrics_page}
+def hosted() -> list[Service]:
+    """Every service, as its service.py says it. None is started."""
+    nowhere = Settings(kafka_bootstrap_servers="127.0.0.1:1", database_url="postgresql://", keys_file=Path("none"))
+    return build(list(SERVICES), nowhere, {})
+
+
+def asyncapi_document() -> dict[str, Any]:
+    """The AsyncAPI document of all services."""
+    return asyncapi.document(hosted(), writers())
+
+
+def openapi() -> str:
+    """docs/openapi.json: every route of every service."""
+    return _json(create_app(hosted(), Verifier.__new__(Verifier)).openapi())
+
+
+def _json(document: dict[str, Any]) -> str:
+    return f"{json.dumps(document, indent=1, ensure_ascii=False)}\n"
+
+
+DOCUMENTS: Mapping[Path, Callable[[], str]] = {
+    ROOT / "docs" / "metrics.md": metrics_page,
+    ROOT / "docs" / "openapi.json": openapi,
+    ROOT / "contracts" / "asyncapi.json": lambda: _json(asyncapi_document()),
+    ROOT / "contracts" / "asyncapi.html": lambda: asyncapi.page(asyncapi_document()),
+}
 """Each file, and what writes it."""
 
 

@@ -237,3 +237,9 @@ async def test_responses_are_measured_by_their_route(client: httpx.AsyncClient) 
     measured = (await client.get("/metrics")).text
     assert 'onward_http_seconds_count{method="GET",route="/things/{thing}",status="409"}' in measured
     assert "/things/problem" not in measured
+
+
+async def test_events_are_described_beside_the_routes(client: httpx.AsyncClient) -> None:
+    """As a page for people, and as AsyncAPI for programs."""
+    page, document = await client.get("/docs/events"), await client.get("/asyncapi.json")
+    assert ("text/html", "3.0.0") == (page.headers["content-type"].partition(";")[0], document.json()["asyncapi"])
