@@ -11,6 +11,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from services.chassis import metrics
 from services.chassis.identity import Verifier
+from services.chassis.kafka import Kafka
 from services.chassis.service import Service
 from services.chassis.settings import Settings
 from services.chassis.topics import writers
@@ -53,7 +54,7 @@ def metrics_page() -> str:
 
 def hosted() -> list[Service]:
     """Every service, as its service.py says it. None is started."""
-    nowhere = Settings(kafka_bootstrap_servers="127.0.0.1:1", database_url="postgresql://", keys_file=Path("none"))
+    nowhere = Settings(kafka=Kafka("127.0.0.1:1"), database_url="postgresql://", keys_file=Path("none"))
     return build(list(SERVICES), nowhere, {})
 
 

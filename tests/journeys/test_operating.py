@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from services.chassis.kafka import Kafka
 from services.cli.connection import TRUST, Connection
 from services.cli.directory import SHIPPED, load
 from services.cli.status import backlog_in, scraped
@@ -21,10 +22,10 @@ pytestmark = [pytest.mark.backing, pytest.mark.promtool]
 
 
 @pytest.fixture
-def system(kafka: str, database: str, prefix: str, tmp_path: Path) -> Iterator[System]:
+def system(kafka: Kafka, database: str, prefix: str, tmp_path: Path) -> Iterator[System]:
     """Every service, in one process."""
-    make_topics(kafka, prefix)
     system = System.prepare(kafka, database, prefix, tmp_path)
+    make_topics(kafka, prefix)
     try:
         system.start("all", "gateway", "triage", "pathways", "booking", "notification", "referrals")
         system.wait_until_ready(except_for="the directory is empty")

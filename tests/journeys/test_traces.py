@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -60,7 +61,7 @@ async def refer(system: System, incident: Incident, **headers: str) -> None:
     headers |= {"Authorization": f"Bearer {system.token(TRUST, 'paramedic')}", "Content-Type": "application/json"}
     async with httpx.AsyncClient(base_url=system.url("edge"), headers=headers, timeout=20) as crew:
         body = incident.submission.model_dump_json(exclude_none=True)
-        answer = await crew.post("/referrals", content=body, headers={"Idempotency-Key": str(incident.key)})
+        answer = await crew.post("/referrals", content=body, headers={"Idempotency-Key": str(uuid4())})
     assert 201 == answer.status_code
 
 
