@@ -54,7 +54,7 @@ def database(backing: instance.Backing) -> Iterator[str]:
     with psycopg.connect(backing.database_url, autocommit=True) as connection:
         connection.execute(f"create database {name}")
         try:
-            yield _database_beside(backing.database_url, name)
+            yield database_beside(backing.database_url, name)
         finally:
             connection.execute(f"drop database {name} with (force)")
 
@@ -100,7 +100,7 @@ async def _delete_topics(kafka: Kafka, prefix: str) -> None:
         await admin.close()
 
 
-def _database_beside(url: str, name: str) -> str:
+def database_beside(url: str, name: str) -> str:
     """Give the address of another database on the same server."""
     before, mark, options = url.partition("?")
     scheme, _, rest = before.partition("://")

@@ -6,7 +6,7 @@ What no rule allows is refused to everybody but the administrator.
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -45,8 +45,6 @@ _ANY_RULE = AclBindingFilter(
 class Plan:
     """What `apply` would do; passwords are set at each."""
 
-    users: tuple[str, ...]
-    """Those that are missing."""
     missing: tuple[Rule, ...]
     surplus: tuple[Rule, ...]
     """What services may do beyond what is declared."""
@@ -55,14 +53,14 @@ class Plan:
     @property
     def holds(self) -> bool:
         """Nothing is left to do."""
-        return not (self.users or self.missing or self.surplus)
+        return not (self.missing or self.surplus)
 
 
 class AccessRefused(Exception):
     """Kafka would not tell or make its users and rules."""
 
-    def __init__(self, what: str, error: object) -> None:
-        super().__init__(f"{what}: {error}")
+    def __init__(self, what: str, why: object) -> None:
+        super().__init__(f"Kafka refused {what}: {why}")
 
 
 def users(prefix: str = "", file: Path = DECLARED_IN) -> list[str]:
@@ -113,37 +111,50 @@ def sentence(rule: Rule) -> str:
 
 
 def plan(kafka: Kafka, prefix: str = "", file: Path = DECLARED_IN) -> Plan:
-    """Compare what is declared with what Kafka holds. Raises AccessRefused and PasswordMissing. Blocks."""
-    return _compare(_client(kafka), users(prefix, file), rules(prefix, file))
+    """Compare the rules that are declared with those that Kafka has; to others than its administrator it shows none.
+
+    Passwords cannot be compared: Kafka keeps none. Raises AccessRefused and PasswordMissing. Blocks.
+    """
+    return _compare(_client(kafka.administrator), users(prefix, file), rules(prefix, file))
 
 
 def apply(kafka: Kafka, prefix: str = "", file: Path = DECLARED_IN) -> Plan:
-    """Make every user and rule that is missing, set each password, take back what is not declared. Blocks.
+    """Make every user, set each password, make rules that are missing, take back what is not declared. Blocks.
 
     Returns what it did, once Kafka goes by it. Raises AccessRefused and PasswordMissing.
     """
-    client, names, declared = _client(kafka), users(prefix, file), rules(prefix, file)
-    found = _compare(client, names, declared)
+    client, names, declared = _client(kafka.administrator), users(prefix, file), rules(prefix, file)
     assert kafka.passwords is not None
     hashed = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, ITERATIONS)
     credentials = [
         UserScramCredentialUpsertion(name, hashed, password_of(kafka.passwords, name).encode()) for name in names
     ]
-    _settle("setting passwords", client.alter_user_scram_credentials(credentials).values())
+    _settle("to set passwords", client.alter_user_scram_credentials(credentials).values())
+    found = _compare(client, names, declared)
     if found.missing:
-        _settle("making rules", client.create_acls(list(found.missing)).values())
+        _settle("to make rules", client.create_acls(list(found.missing)).values())
     if found.surplus:
-        _settle("taking rules back", client.delete_acls([_exactly(rule) for rule in found.surplus]).values())
+        _settle("to take rules back", client.delete_acls([_exactly(rule) for rule in found.surplus]).values())
     deadline = time.monotonic() + SETTLE_SECONDS
     while not (left := _compare(client, names, declared)).holds:
         if time.monotonic() > deadline:
-            raise AccessRefused("users and rules were made, and do not show", left)
+            raise AccessRefused("to go by its rules", "; ".join(map(sentence, left.missing + left.surplus)))
         time.sleep(0.02)
+    for name in names:
+        _log_in(replace(kafka, user=name))
     return found
 
 
+def _log_in(kafka: Kafka) -> None:
+    """A broker learns of a password some time after it was set."""
+    try:
+        _client(kafka).list_topics(timeout=SETTLE_SECONDS)
+    except KafkaException as error:
+        raise AccessRefused(f"to let {kafka.user} in", error.args[0].name()) from error
+
+
 def _client(kafka: Kafka) -> AdminClient:
-    options = kafka.administrator.client()
+    options = kafka.client()
     settings: dict[str, Any] = {
         "bootstrap.servers": kafka.bootstrap_servers,
         "security.protocol": options["security_protocol"],
@@ -158,12 +169,9 @@ def _client(kafka: Kafka) -> AdminClient:
 
 
 def _compare(client: AdminClient, names: list[str], declared: set[Rule]) -> Plan:
-    described: Any = client.describe_user_scram_credentials(request_timeout=ANSWER_SECONDS)
-    held: Any = client.describe_acls(_ANY_RULE, request_timeout=ANSWER_SECONDS)
-    known, every_rule = _settle("asking for users and rules", [described, held])
+    (every_rule,) = _settle("to tell its rules", [client.describe_acls(_ANY_RULE, request_timeout=ANSWER_SECONDS)])
     found = {rule for rule in every_rule if rule.principal.removeprefix("User:") in names}
     return Plan(
-        users=tuple(name for name in names if name not in known),
         missing=tuple(sorted(declared - found, key=sentence)),
         surplus=tuple(sorted(found - declared, key=sentence)),
         as_declared=tuple(sorted(found & declared, key=sentence)),
@@ -185,5 +193,7 @@ def _exactly(rule: Rule) -> AclBindingFilter:
 def _settle(what: str, answers: Iterable[Future[Any]]) -> list[Any]:
     try:
         return [answer.result(timeout=2 * ANSWER_SECONDS) for answer in answers]
-    except (KafkaException, TimeoutError) as error:
-        raise AccessRefused(what, error) from error
+    except KafkaException as error:
+        raise AccessRefused(what, error.args[0].name()) from error
+    except TimeoutError as error:
+        raise AccessRefused(what, f"no answer in {2 * ANSWER_SECONDS:.0f} s") from error

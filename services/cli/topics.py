@@ -49,7 +49,6 @@ def described(compared: Compared, *, changed: bool) -> dict[str, Any]:
         "access": None
         if found is None
         else {
-            "missing_users": list(found.users),
             "missing": list(map(access.sentence, found.missing)),
             "surplus": list(map(access.sentence, found.surplus)),
             "as_declared": list(map(access.sentence, found.as_declared)),
@@ -65,7 +64,6 @@ def lines_of(compared: Compared, *, changed: bool) -> list[str]:
     lines += [f"{mended:8} {one.topic}: {one.what} {one.found} -> {one.declared}" for one in compared.topics.different]
     lines.append(f"{len(compared.topics.as_declared)} topics as declared")
     if compared.access is not None:
-        lines += [f"{made:8} the user {user}" for user in compared.access.users]
         lines += [f"{made:8} {access.sentence(rule)}" for rule in compared.access.missing]
         lines += [f"{taken:8} {access.sentence(rule)}" for rule in compared.access.surplus]
         lines.append(f"{len(compared.access.as_declared)} rules as declared")
