@@ -5,7 +5,7 @@ makes a new snapshot, when one is next asked for; one that was handed out stays 
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from datetime import datetime
 from math import cos, inf, radians, sin
 from sys import getsizeof
@@ -67,7 +67,7 @@ class Entry(NamedTuple):
     clinical: Clinical
     commissioning: Commissioning
     territory: Territory
-    hours: OpeningHours
+    timetable: Timetable
     open_within: int | None
     reported: CapacityReportedData | None
 
@@ -90,12 +90,12 @@ class Registers:
         self.clinical: Register[Clinical] = Register()
         self.commissionings = Commissionings()
         self.territories: Register[Territory] = Register()
-        self.timetables: list[Timetable] = []
-        self.boards = OpeningBoards(self.timetables)
+        self.timetables: Register[Timetable] = Register()
+        self.boards = OpeningBoards(self.timetables.items)
         self.clinical_verdicts: Verdicts[ClinicalQuestion, Clinical] = Verdicts(self.clinical, clinically)
         self.territory_verdicts: Verdicts[Area, Territory] = Verdicts(self.territories, territorially)
-        self._hours: Register[OpeningHours] = Register()
-        self._ages: Register[tuple[Age | None, Age | None]] = Register()
+        self._timetables: dict[Hashable, Timetable] = {}
+        self._ages: dict[Hashable, tuple[Age | None, Age | None]] = {}
 
     def entry(self, version: int, service: Service, reported: CapacityReportedData | None) -> Entry:
         """The entry of a service. What it has in common with others is kept once."""
@@ -104,7 +104,7 @@ class Registers:
             active=service.active,
             service_type=service.service_type,
             always={name: getattr(service, name) for name in SAID_ALWAYS},
-            ages=self._once(self._ages, (service.age_from, service.age_until)),
+            ages=self._ages_of(service),
             genders=service.genders,
             clinical=self._once(
                 self.clinical,
@@ -116,7 +116,7 @@ class Registers:
             ),
             commissioning=Commissioning(service.commissioned_by, service.restricted),
             territory=self._once(self.territories, Territory(service.limited_to, service.promoted_to)),
-            hours=self._once(self._hours, service.hours),
+            timetable=self._timetable_of(service.hours),
             open_within=service.only_if_open_within_minutes,
             reported=reported,
         )
@@ -142,16 +142,28 @@ class Registers:
             "clinical": self.clinical.number_of(entry.clinical),
             "commissioning": self.commissionings.number_of(entry.commissioning),
             "territory": self.territories.number_of(entry.territory),
-            "timetable": self._timetable(entry.hours),
+            "timetable": self.timetables.number_of(entry.timetable),
             "open_within": -1 if entry.open_within is None else entry.open_within,
             **capacity_row(entry.reported),
         }
 
-    def _timetable(self, hours: OpeningHours) -> int:
-        number = self._hours.number_of(hours)
-        while number >= len(self.timetables):
-            self.timetables.append(Timetable(self._hours.items[len(self.timetables)], self._public_holidays))
-        return number
+    def _ages_of(self, service: Service) -> tuple[Age | None, Age | None]:
+        youngest, oldest = ages = service.age_from, service.age_until
+        said = tuple(None if age is None else (age.value, age.unit) for age in (youngest, oldest))
+        return self._ages.setdefault(said, ages)
+
+    def _timetable_of(self, hours: OpeningHours) -> Timetable:
+        # Contracts hash slowly, and there are few different hours: what they say is compared as plain tuples.
+        said = (
+            hours.always,
+            tuple((one.days, one.opens, one.closes) for one in hours.periods),
+            hours.public_holidays,
+            tuple((one.on, one.periods) for one in hours.dates),
+        )
+        timetable = self._timetables.get(said)
+        if timetable is None:
+            timetable = self._timetables[said] = Timetable(hours, self._public_holidays)
+        return timetable
 
     @staticmethod
     def _once(register: "Register[Any]", item: Any) -> Any:
@@ -210,7 +222,7 @@ class Snapshot(NamedTuple):
 
     def timetable(self, slot: int) -> Timetable:
         """The hours of a service."""
-        return self.registers.timetables[self.columns.timetable[slot]]
+        return self.entries[slot].timetable
 
     @property
     def active(self) -> int:
@@ -224,7 +236,7 @@ class Snapshot(NamedTuple):
         every = max(1, len(self.entries) // SAMPLED)
         sample = self.entries[::every]
         seen: set[int] = set()
-        shared = sum(sizes_of((entry.ages, entry.clinical, entry.territory, entry.hours), seen) for entry in sample)
+        shared = sum(sizes_of((entry.ages, entry.clinical, entry.territory, entry.timetable), seen) for entry in sample)
         own = sum(sizes_of(entry, seen) for entry in sample)
         return columns + shared + own * len(self.entries) // max(1, len(sample))
 
