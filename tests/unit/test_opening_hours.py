@@ -183,6 +183,44 @@ def test_the_most_specific_hours_win(hours: OpeningHours, now: str, expected: tu
     assert expected == answer(hours, now)
 
 
+HOLIDAY = frozenset({date(2026, 5, 25)})
+"""A Monday."""
+SHORT = NIGHT.model_copy(update={"public_holidays": (("10:00", "12:00"),)})
+
+
+@pytest.mark.parametrize(
+    ("hours", "now", "expected"),
+    [
+        # 25 May 2026 is in summer time: London is an hour ahead of UTC.
+        (SHORT, "2026-05-25 09:30", (True, "2026-05-25 11:00")),
+        (SHORT, "2026-05-25 22:00", (False, None)),
+        # The night before stops at midnight, and the holiday's own hours begin where they begin.
+        (SHORT, "2026-05-24 22:00", (True, "2026-05-24 23:00")),
+        (SHORT, "2026-05-25 02:00", (False, None)),
+        (SHORT, "2026-05-26 22:00", (True, "2026-05-27 05:00")),
+        # Closed on holidays; as on any other day where nothing is said.
+        (NIGHT.model_copy(update={"public_holidays": ()}), "2026-05-25 22:00", (False, None)),
+        (NIGHT, "2026-05-25 22:00", (True, "2026-05-26 05:00")),
+        # Always open stands over them, and so does a specified date.
+        (SHORT.model_copy(update={"always": True}), "2026-05-25 22:00", (True, None)),
+        (
+            SHORT.model_copy(update={"dates": (SpecifiedDate(on=date(2026, 5, 25), periods=(("20:00", "21:00"),)),)}),
+            "2026-05-25 09:30",
+            (False, None),
+        ),
+        # Shifts round the clock pause for a holiday, and it is known beforehand when.
+        (SHIFTS.model_copy(update={"public_holidays": ()}), "2026-05-20 12:00", (True, "2026-05-24 23:00")),
+    ],
+)
+def test_public_holidays(hours: OpeningHours, now: str, expected: tuple[bool, str | None]) -> None:
+    """They stand over the weekly periods, and under always open and specified dates."""
+    spell = Timetable(hours, HOLIDAY).at(utc(now))
+    assert expected == (
+        spell.is_open,
+        None if not spell.is_open or spell.ends is None else f"{spell.ends:%Y-%m-%d %H:%M}",
+    )
+
+
 def test_an_earlier_answer_is_not_given_again_after_it_ended() -> None:
     """One timetable asked at several instants, also backwards, answers each of them afresh."""
     timetable = Timetable(ORDINARY)

@@ -124,6 +124,24 @@ def test_the_sides_of_the_square_are_inside() -> None:
     assert {"NORTH-EAST", "SOUTH-WEST"} == {service_id for service_id, _ in found(index)}
 
 
+def test_ids_keep_their_order_whenever_they_come() -> None:
+    """Services at one place stand by id, also those that are listed one by one, before, between and after others."""
+    index = index_of(service("M"), service("T"))
+    for service_id in ("A", "Z", "P", "N", "O"):
+        index.apply([listed(service(service_id))])
+        assert sorted(index.snapshot.slots)[:2] == [one for one, _ in found(index)]
+
+
+def test_registers_are_made_anew_when_most_of_them_is_of_nobody() -> None:
+    """A service whose hours change for ever does not fill the memory, and is found as before."""
+    index = index_of(service("S1", km=1), service("S2", km=2))
+    first = index.snapshot.registers
+    index._replaced = 10_100  # as after so many snapshots, which would take long to make
+    index.apply([listed(service("S1", name="last"), 20_000)])
+    assert [("S1", "last"), ("S2", "Service S2")] == found(index)
+    assert first is not index.snapshot.registers
+
+
 def test_not_ready_while_empty() -> None:
     """Empty, or with nothing active, it says what to do; with one active service it is ready."""
     advice = "the directory is empty: load one with onward directory load FILE"
