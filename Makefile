@@ -55,8 +55,8 @@ up: install ## Start everything and leave it running.
 down: install ## Stop what `make up` started; the data stays.
 	$(BIN)/onward down
 
-test: install ## Run every test, on a real Kafka and PostgreSQL.
-	$(BIN)/pytest -m "not exact"
+test: install ## Run every test but the long ones, on a real Kafka and PostgreSQL.
+	$(BIN)/pytest -m "not faults and not exact"
 
 test-fast: install ## Run the tests that need no Kafka and no PostgreSQL: under a minute.
 	$(BIN)/pytest -m "not backing and not exact"
@@ -72,8 +72,8 @@ types: install ## Check the types.
 bench: install ## Measure throughput and latency; the figures go to build/bench/.
 	$(BIN)/python -m loadtests.bench
 
-faults: install ## Kill each service amid traffic and see that nothing is lost.
-	$(BIN)/pytest tests/journeys -k kill
+faults: install ## Kill, stop and freeze services, Kafka and PostgreSQL amid traffic; see that nothing is lost.
+	$(BIN)/pytest -m faults
 
 exact: install ## Compare the search with a plain one on ten thousand directories: some two minutes.
 	$(BIN)/pytest tests/exact

@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from services.backing import instance
 from services.chassis.kafka import Kafka
 from services.invariants.check import check
+from tests.own_servers import Servers
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -87,6 +88,23 @@ def invariants_hold(request: pytest.FixtureRequest) -> Iterator[None]:
         with ThreadPoolExecutor(1) as thread:
             checked = thread.submit(asyncio.run, check(system[0], system[1], prefix=system[2])).result()
         assert [] == [f"{one.sentence}: {one.broken}, such as {one.examples}" for one in checked.findings if one.broken]
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """Servers of the session's own, for tests that take them away."""
+    with tempfile.TemporaryDirectory(prefix="onward-") as name:
+        try:
+            yield Servers(Path(name))
+        finally:
+            instance.stop(Path(name), purge=True)
+
+
+@pytest.fixture
+async def own_prefix(servers: Servers) -> AsyncIterator[str]:
+    """As `prefix`, on those servers; what was taken away is there again after the test."""
+    yield f"t{uuid.uuid4().hex[:8]}-"
+    await servers.whole()
 
 
 async def _delete_topics(kafka: Kafka, prefix: str) -> None:

@@ -75,7 +75,7 @@ def runs(events: Sequence[tuple[type[Event], str, bytes]]) -> Iterator[Run]:
 
 
 class KafkaPublisher:
-    """Publishes through a service's broker: idempotent, `acks=all`."""
+    """Publishes through a service's broker: `acks=all`, one batch of a partition at a time under way."""
 
     def __init__(self, service: str, broker: KafkaBroker, prefix: str) -> None:
         self._service = service

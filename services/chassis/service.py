@@ -115,7 +115,7 @@ class Service:
             settings.kafka.bootstrap_servers,
             security=settings.kafka.security(settings.kafka_user(name)),
             client_id=f"onward-{name}",
-            enable_idempotence=True,
+            enable_idempotence=False,  # docs/decisions/chassis-producer.md
             acks="all",
             linger_ms=0,
             max_batch_size=MAX_BATCH_BYTES,

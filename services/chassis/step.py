@@ -17,6 +17,7 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
 from contracts.envelope import Event
+from contracts.topics import COMPACTED
 from services.chassis import traces
 from services.chassis.decoding import Readable, Record, Unreadable, decode
 from services.chassis.failures import Poison, is_transient, where
@@ -99,6 +100,7 @@ class Step(ConsumerRebalanceListener):
     ) -> None:
         self.reader = reader
         self.topic = topic
+        self._compacted = topic in COMPACTED
         self._types: Mapping[str, type[Readable]] = {contract.TYPE: contract for contract in types}
         self.handler = handler
         self._publisher = publisher
@@ -176,6 +178,8 @@ class Step(ConsumerRebalanceListener):
         events: list[tuple[Record, Readable]] = []
         dead: list[tuple[Record, str]] = []
         for record in records:
+            if record.value is None and self._compacted:
+                continue  # a tombstone follows long after the fact that says the same
             try:
                 event = decode(record, self._types)
             except Unreadable as error:

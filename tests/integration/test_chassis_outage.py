@@ -1,12 +1,9 @@
 """Kafka and PostgreSQL that go away and come back: said within seconds, nothing lost, and everything goes on."""
 
 import asyncio
-import tempfile
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -15,8 +12,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from contracts.directory import CapacityReported, DeskListed
 from contracts.envelope import Event
 from contracts.topics import Topic
-from services.backing import instance, kafka, postgres
-from services.backing.settings import Settings
+from services.backing import kafka, postgres
 from services.chassis import service as hosting
 from services.chassis.database import OUTBOX, Database
 from services.chassis.reader import Tombstone
@@ -34,67 +30,31 @@ from tests.chassis_examples import (
     tell_effects,
     until,
 )
+from tests.own_servers import Servers
 
-pytestmark = pytest.mark.backing
+pytestmark = [pytest.mark.backing, pytest.mark.faults]
 
-EMBEDDED = Settings()
 SOON = 8.0
 """Seconds: five of silence, and the questions between them."""
 
 
-class Servers:
-    """Servers of one's own, which may be stopped."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._given = instance.start(folder, say=print, settings=EMBEDDED)
-        self.kafka = self._given.kafka
-        self.database = self._given.database_url
-
-    async def without(self, server: Callable[[Path], object], name: str) -> None:
-        """End one of them."""
-        await asyncio.to_thread(server, self._folder / name)
-
-    async def whole(self) -> None:
-        """Start again what is not running, on the ports it had."""
-        again = await asyncio.to_thread(instance.start, self._folder, say=print, settings=EMBEDDED)
-        assert (self.kafka, self.database) == (again.kafka, again.database_url)
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[Servers]:
-    """Servers of this module's own."""
-    with tempfile.TemporaryDirectory(prefix="onward-") as name:
-        try:
-            yield Servers(Path(name))
-        finally:
-            instance.stop(Path(name), purge=True)
-
-
-@pytest.fixture
-async def prefix(servers: Servers) -> AsyncIterator[str]:
-    """What stands before the names of this test's topics; what was stopped is started again after it."""
-    yield f"t{time.monotonic_ns()}-"
-    await servers.whole()
-
-
 @asynccontextmanager
 async def booking(
-    servers: Servers, prefix: str, index: Callable[[Sequence[Event | Tombstone]], None]
+    servers: Servers, own_prefix: str, index: Callable[[Sequence[Event | Tombstone]], None]
 ) -> AsyncIterator[Service]:
     """A service that reads desks, tells capacities, and follows capacities."""
-    await make_topics(servers.kafka, prefix, "desks", "capacity", "booking.dlq")
-    service = Service("booking", settings(servers.kafka, prefix=prefix))
+    await make_topics(servers.kafka, own_prefix, "desks", "capacity", "booking.dlq")
+    service = Service("booking", settings(servers.kafka, prefix=own_prefix))
     service.reads(Topic.DESKS, tell_effects, DeskListed)
     service.follows([Topic.CAPACITY], index, since="now")
     async with hosted(service):
         yield service
 
 
-async def test_a_broker_that_dies_and_comes_back(servers: Servers, prefix: str) -> None:
+async def test_a_broker_that_dies_and_comes_back(servers: Servers, own_prefix: str) -> None:
     """It is said that Kafka is away; what is told meanwhile arrives; reader and follower go on where they were."""
     followed: list[Event | Tombstone] = []
-    async with booking(servers, prefix, followed.extend) as service:
+    async with booking(servers, own_prefix, followed.extend) as service:
         before, meanwhile, after = desk(), desk(), desk()
         await service.publisher.tell([before])
         await until(lambda: len(followed) == 1)
@@ -108,16 +68,16 @@ async def test_a_broker_that_dies_and_comes_back(servers: Servers, prefix: str) 
         await until(lambda: len(followed) >= 3)
     expected = {effect(event).id for event in (before, meanwhile, after)}
     assert expected == {event.id for event in followed if isinstance(event, CapacityReported)}
-    records = await everything_on(servers.kafka, f"{prefix}capacity")
+    records = await everything_on(servers.kafka, f"{own_prefix}capacity")
     assert expected == {CapacityReported.read(record.value).id for record in records}
 
 
 async def test_a_stop_ends_and_a_start_waits_without_a_broker(
-    servers: Servers, prefix: str, monkeypatch: pytest.MonkeyPatch
+    servers: Servers, own_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stop has its bounds although a batch waits to be told; the next start takes the batch up when it can."""
     monkeypatch.setattr(hosting, "GRACE_SECONDS", 1.0)
-    await make_topics(servers.kafka, prefix, "desks", "capacity", "booking.dlq")
+    await make_topics(servers.kafka, own_prefix, "desks", "capacity", "booking.dlq")
     handled = asyncio.Event()
 
     async def handler(events: Sequence[DeskListed]) -> list[CapacityReported]:
@@ -125,14 +85,14 @@ async def test_a_stop_ends_and_a_start_waits_without_a_broker(
         handled.set()
         return await tell_effects(events)
 
-    service = Service("booking", settings(servers.kafka, prefix=prefix))
+    service = Service("booking", settings(servers.kafka, prefix=own_prefix))
     service.reads(Topic.DESKS, handler, DeskListed)
     await service.start()
     await service.publisher.tell([event := desk()])
     async with asyncio.timeout(30):
         await handled.wait()
         await service.stop()
-    following = Service("booking", settings(servers.kafka, prefix=prefix))
+    following = Service("booking", settings(servers.kafka, prefix=own_prefix))
     following.reads(Topic.DESKS, tell_effects, DeskListed)
     followed: list[Event | Tombstone] = []
     following.follows([Topic.CAPACITY], followed.extend, since="beginning")
@@ -147,11 +107,11 @@ async def test_a_stop_ends_and_a_start_waits_without_a_broker(
     assert effect(event).id == followed[0].id  # type: ignore[union-attr]
 
 
-async def test_a_database_that_goes_and_comes_back(servers: Servers, prefix: str) -> None:
+async def test_a_database_that_goes_and_comes_back(servers: Servers, own_prefix: str) -> None:
     """It is said which schema's; afterwards the same pool answers again."""
     database = Database(settings(database=servers.database), "chassis_test_outage", OUTBOX)
     database.migrate()
-    service = Service("booking", settings(servers.kafka, prefix=prefix), database=database)
+    service = Service("booking", settings(servers.kafka, prefix=own_prefix), database=database)
     async with hosted(service):
         await servers.without(postgres.stop, "postgres")
         reason = "PostgreSQL, schema chassis_test_outage has not answered"
@@ -161,9 +121,9 @@ async def test_a_database_that_goes_and_comes_back(servers: Servers, prefix: str
         assert 0 == await database.pool.fetchval("select count(*) from outbox")
 
 
-async def test_a_topic_that_was_compacted_is_read_to_its_end(servers: Servers, prefix: str) -> None:
+async def test_a_topic_that_was_compacted_is_read_to_its_end(servers: Servers, own_prefix: str) -> None:
     """Offsets that were compacted away are not waited for, nor a tombstone that went with its key."""
-    (desks,) = [one for one in declared(prefix) if one.name == f"{prefix}desks"]
+    (desks,) = [one for one in declared(own_prefix) if one.name == f"{own_prefix}desks"]
     at_once = {
         "segment.ms": "100",
         "min.cleanable.dirty.ratio": "0.0",
@@ -184,7 +144,7 @@ async def test_a_topic_that_was_compacted_is_read_to_its_end(servers: Servers, p
         (broker,) = (await admin.describe_cluster())["brokers"]
         quick = {"log.cleaner.backoff.ms": "100"}
         await admin.alter_configs([ConfigResource(ConfigResourceType.BROKER, str(broker["node_id"]), configs=quick)])
-    telling = Service("pathways", settings(servers.kafka, prefix=prefix))
+    telling = Service("pathways", settings(servers.kafka, prefix=own_prefix))
     async with hosted(telling), AIOKafkaProducer(**servers.kafka.client()) as producer:
         for version in range(1, 6):
             await telling.publisher.tell([desk(f"key-{n}", version=version) for n in range(20)])
@@ -197,7 +157,7 @@ async def test_a_topic_that_was_compacted_is_read_to_its_end(servers: Servers, p
                 await telling.publisher.tell([desk(f"key-{n}", version=6) for n in range(1, 20)])
                 await asyncio.sleep(0.2)
                 told, left = told + 19, len(await everything_on(servers.kafka, desks.name))
-    service = Service("gateway", settings(servers.kafka, prefix=prefix))
+    service = Service("gateway", settings(servers.kafka, prefix=own_prefix))
     service.follows([Topic.DESKS], keep, since="beginning")
     async with hosted(service):
         assert {f"key-{n}": 6 for n in range(1, 20)} == standing

@@ -1,16 +1,20 @@
 """A service reading on a real broker: failures, rebalances, stops and kills, and every event accounted for."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import NewTopic
+from aiokafka.errors import KafkaConnectionError
 
 from contracts.directory import CapacityReported, DeskListed, ServiceListed
 from contracts.envelope import Event
@@ -185,7 +189,7 @@ async def test_a_bug_on_one_record_buries_it_alone(topics: None, kafka: Kafka, p
 
 
 async def test_an_effect_that_the_broker_refuses_buries_its_cause(kafka: Kafka, prefix: str) -> None:
-    """Too large for its topic will be too large next time: it is a bug with a reason, not an endless retry."""
+    """Too large for its topic will be too large next time. What comes after it on its partition is told."""
     await make_topics(kafka, prefix, "desks", "booking.dlq")
     (capacity,) = [topic for topic in declared(prefix) if topic.name == f"{prefix}capacity"]
     capacity.config["max.message.bytes"] = "200"
@@ -194,8 +198,95 @@ async def test_an_effect_that_the_broker_refuses_buries_its_cause(kafka: Kafka, 
     await tell_desks(kafka, prefix, 1)
     async with hosted(booking(kafka, prefix)) as service:
         await committed(kafka, service.group(Topic.DESKS), at_least=1)
+        await make_topics(kafka, prefix, "capacity")  # as it is declared
+        (fitting,) = await tell_desks(kafka, prefix, 1)
+        await committed(kafka, service.group(Topic.DESKS), at_least=2)
     (buried,) = await everything_on(kafka, f"{prefix}booking.dlq")
     assert b"MessageSizeTooLargeError" in dict(buried.headers)["dead-because"]
+    assert {fitting: 1} == await told(kafka, prefix)
+
+
+@pytest.mark.parametrize("error", [KafkaConnectionError(), RuntimeError("a bug")])
+async def test_a_failure_after_part_of_a_batch_was_published(
+    topics: None, kafka: Kafka, prefix: str, error: Exception
+) -> None:
+    """The batch is told again under the same ids: nothing is lost, and readers take the repeats for one."""
+    expected = await tell_desks(kafka, prefix, 300)
+    service = booking(kafka, prefix)
+    publish, calls = service.broker.publish_batch, 0
+
+    async def failing(*messages: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise error
+        return await publish(*messages, **options)
+
+    service.broker.publish_batch = failing  # type: ignore[method-assign]
+    async with hosted(service):
+        await committed(kafka, service.group(Topic.DESKS), at_least=300)
+    effects = await told(kafka, prefix)
+    assert set(expected) == effects.keys()
+    assert 300 < effects.total()
+    assert [] == await everything_on(kafka, f"{prefix}booking.dlq")
+
+
+async def test_a_record_of_a_wrong_shape_is_buried_and_one_of_a_later_shape_is_read(
+    topics: None, kafka: Kafka, prefix: str
+) -> None:
+    """What lacks a member or has another kind of value is buried; a member that is not known yet harms nothing."""
+    whole = json.loads(desk().to_json())
+    lacking = whole | {"data": {"version": 1}}
+    other = whole | {"data": whole["data"] | {"version": "first"}}
+    later = json.loads((newer := desk()).to_json())
+    later["data"]["desk"]["opened"] = "2031-01-01"
+    foreign = whole | {"type": "desk.moved"}
+    async with AIOKafkaProducer(**kafka.client()) as producer:
+        for body in (lacking, other, later, foreign):
+            headers = [("type", body["type"].encode())]
+            await producer.send_and_wait(
+                f"{prefix}desks", json.dumps(body).encode(), b"RX1", partition=0, headers=headers
+            )
+    async with hosted(booking(kafka, prefix)) as service:
+        await committed(kafka, service.group(Topic.DESKS), at_least=4)
+    why = [dict(record.headers)["dead-because"] for record in await everything_on(kafka, f"{prefix}booking.dlq")]
+    assert [b"/data/desk: Field required", b"/data/version: Input should be a valid integer"] == [
+        one.partition(b", unable")[0] for one in why
+    ]
+    assert {effect(newer).id: 1} == await told(kafka, prefix)
+
+
+async def test_a_tombstone_of_a_compacted_topic_is_passed_over(topics: None, kafka: Kafka, prefix: str) -> None:
+    """It says no more than the fact before it did, and is nobody's fault: nothing is buried."""
+    (expected,) = await tell_desks(kafka, prefix, 1)
+    async with AIOKafkaProducer(**kafka.client()) as producer:
+        await producer.send_and_wait(f"{prefix}desks", None, b"RX1", partition=0)
+    async with hosted(booking(kafka, prefix)) as service:
+        await committed(kafka, service.group(Topic.DESKS), at_least=2)
+    assert [] == await everything_on(kafka, f"{prefix}booking.dlq")
+    assert {expected: 1} == await told(kafka, prefix)
+
+
+async def test_topics_whose_partitions_have_no_leader_yet(kafka: Kafka, prefix: str) -> None:
+    """A service that starts in the same moment as its topics waits for their leaders and loses nothing."""
+    names = {f"{prefix}{name}" for name in ("desks", "capacity", "booking.dlq", "booking.replay")}
+    wanted = [
+        NewTopic(one.name, one.partitions, 1, topic_configs=one.config) for one in declared(prefix) if one.name in names
+    ]
+    events = [desk(f"key-{n}") for n in range(50)]
+    service = booking(kafka, prefix)
+    async with admin_of(kafka) as admin:
+        await admin.create_topics(wanted)
+        async with asyncio.timeout(20):
+            while not names <= set(await admin.list_topics()):  # known of, and led or not
+                pass
+    try:
+        await service.start()
+        await service.publisher.tell(events)
+        await committed(kafka, service.group(Topic.DESKS), at_least=50)
+    finally:
+        await service.stop()
+    assert Counter(effect(event).id for event in events) == await told(kafka, prefix)
 
 
 async def test_what_is_away_holds_up_its_own_topic_only(

@@ -19,6 +19,7 @@ DRAIN_SECONDS = 60.0
 
 
 @pytest.mark.backing
+@pytest.mark.faults
 @pytest.mark.timeout(600)
 async def test_every_service_killed_amid_two_thousand_referrals(system: System, database: str, tmp_path: Path) -> None:
     """Signal 9 to each service in turn amid 2,000 referrals, each started again: the device's file adds up."""

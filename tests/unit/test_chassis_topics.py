@@ -6,7 +6,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from contracts.topics import PARTITIONS, Topic
+from contracts.topics import COMPACTED, PARTITIONS, Topic
 from services.chassis.publishing import MAX_EVENT_BYTES
 from services.chassis.topics import DECLARED_IN, Declaration, declared
 
@@ -27,6 +27,12 @@ def test_every_topic_of_facts_has_the_partitions_that_keys_are_placed_by() -> No
     """Otherwise keys would land where no other client looks for them."""
     facts = [topic for topic in declared() if topic.name in set(Topic)]
     assert {PARTITIONS} == {topic.partitions for topic in facts}
+
+
+def test_the_topics_that_the_contracts_call_compacted_are() -> None:
+    """Elsewhere a tombstone is a fault, and nothing is ever thinned out."""
+    compacted = {topic.name for topic in declared() if topic.config["cleanup.policy"] == "compact"}
+    assert COMPACTED == compacted
 
 
 def test_every_reader_has_dead_letters() -> None:

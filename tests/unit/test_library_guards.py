@@ -122,8 +122,8 @@ RELIED_ON: list[tuple[Callable[..., Any], str, str]] = [
     (
         SendProduceReqHandler._can_retry,
         "7ff5d491d977aacf",
-        "Does an idempotent producer still try for ever? Service._watch tells that Kafka is away, for publishing"
-        " does not.",
+        "Does a producer that is not idempotent still give a batch up after its time-out, and fill no gap before it?"
+        " Does one that is idempotent still refuse a partition for ever after that? docs/decisions/chassis-producer.md",
     ),
 ]
 
