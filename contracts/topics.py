@@ -20,5 +20,5 @@ class Topic(StrEnum):
 PARTITIONS = 12
 """Partitions of every topic of facts: a referral has the same partition everywhere. Never changed."""
 
-COMPACTED = frozenset((Topic.SERVICES, Topic.DESKS, Topic.CAPACITY))
+COMPACTED = frozenset((Topic.SERVICES, Topic.DESKS, Topic.CAPACITY, Topic.DIARIES))
 """Topics that keep the newest record of each key for good, and so may hold tombstones."""

@@ -22,7 +22,7 @@ from services.device.shift import shift
 from tests.journeys.accounting import close
 from tests.running import System
 
-pytestmark = pytest.mark.backing
+pytestmark = [pytest.mark.backing, pytest.mark.faults]
 
 DEVICES = 2
 COUNT = 30
