@@ -16,6 +16,11 @@ from contracts.directory import DeskListed, DeskListedData
 from contracts.people import Contact, Desk, PatientIdentity, Position, Referrer
 from contracts.placements import Alternative, Candidate
 from contracts.submissions import AcceptedType, Mark
+from contracts.topics import Topic
+from services.gateway.admission import Admission
+from services.gateway.backlog import Backlog
+from services.gateway.outstanding import Outstanding
+from services.gateway.settings import GatewaySettings
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 NHS_NUMBER = "9000000009"
@@ -134,3 +139,13 @@ def exhausted(transaction: UUID, referral: UUID) -> BookingExhausted:
         time=NOON + timedelta(milliseconds=20),
     )
     return outcome.model_copy(update={"correlationid": transaction, "causationid": uuid4()})
+
+
+def admitting(**limits: float) -> Admission:
+    """Lets in as the settings say, over groups that are never behind."""
+
+    async def keeping_up(_reader: str, _topic: Topic) -> tuple[int, int]:
+        return 0, 0
+
+    settings = GatewaySettings.model_validate(limits)
+    return Admission(Outstanding(settings.answer_within.total_seconds()), Backlog(keeping_up), settings.limits)

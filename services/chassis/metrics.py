@@ -49,9 +49,12 @@ OUTBOX_OLDEST = Gauge("onward_outbox_oldest_seconds", "Age of the oldest of them
 POOL_BUSY = Gauge("onward_pool_busy_connections", "Connections to PostgreSQL in use", ["service", "schema"])
 POOL_OPEN = Gauge("onward_pool_open_connections", "Connections to PostgreSQL that are open", ["service", "schema"])
 POOL_LIMIT = Gauge("onward_pool_limit_connections", "Connections that the pool may open", ["service", "schema"])
+REFUSED = Counter(
+    "onward_refused_submissions_total", "Submissions that were told 429: too much is under way", ["service"]
+)
 UNSETTLED = Gauge(
     "onward_unsettled_submissions",
-    "Submissions that this replica put on the log since its start and whose outcome it has not seen",
+    "Submissions that this replica knows of and whose outcome it has not seen",
     ["service"],
 )
 UNSETTLED_OLDEST = Gauge("onward_unsettled_oldest_seconds", "Age of the oldest of them; 0 for none", ["service"])

@@ -414,6 +414,19 @@ class Service:
         # Where nothing was committed yet the offset is -1, and the group begins at the beginning.
         return (sum(ends[one] - max(committed[one].offset, begins[one]) for one in partitions),)
 
+    async def progress(self, reader: str, topic: Topic) -> tuple[int, int]:
+        """Of another service's group: the end of its topic, and what it has committed, summed over partitions.
+
+        Raises KafkaError.
+        """
+        partitions = [TopicPartition(f"{self.settings.topic_prefix}{topic}", number) for number in range(PARTITIONS)]
+        group = f"{self.settings.topic_prefix}{reader}.{topic}"
+        committed, ends = await asyncio.gather(
+            self._admin.list_consumer_group_offsets(group, partitions=partitions),
+            self._steps[0].consumer.end_offsets(partitions),
+        )
+        return sum(ends.values()), sum(max(committed[one].offset, 0) for one in partitions)
+
     async def _dead(self) -> tuple[float]:
         grave = TopicPartition(self._dead_letters.topic, 0)
         consumer = self._steps[0].consumer

@@ -91,7 +91,7 @@ class Pending(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    referral_id: UUID | None = Field(description="none where even this cannot be read now")
+    referral_id: UUID | None = Field(description="none where it is unknown whether there is a referral")
     outcome: Literal["pending", "unknown"] = Field(
         description="pending: received, and being settled; unknown: it may not have been received"
     )

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from contracts.envelope import Event
@@ -11,10 +11,11 @@ from contracts.submissions import ReferralSubmitted, referral_id
 from services.chassis.failures import is_transient
 from services.chassis.log import logger
 from services.chassis.publishing import Publisher
+from services.gateway.admission import Admission
 from services.gateway.answer import body_of
 from services.gateway.gathering import Gathering
 from services.gateway.outcomes import Seen, whole
-from services.gateway.outstanding import Outstanding
+from services.gateway.overload import Refusal
 from services.gateway.store import Attempts, NewAttempt
 from services.gateway.waiters import Waiters
 
@@ -25,6 +26,15 @@ LANES = 4
 """Tellings under way at a time: an acknowledgement takes milliseconds, and the next should not wait for it."""
 
 LARGEST_TELLING = 500
+
+GLANCE_SECONDS = 0.05
+"""While too much is under way the database has so long to say that a key was used: whoever is told 429 is told soon."""
+
+LATE_SECONDS = 10.0
+"""What waits for so long may have an answer that this replica did not see come: the table says."""
+
+LOOK_SECONDS = 1.0
+MOST_RECALLED = 100_000
 
 Gone = Callable[[], Awaitable[object]]
 """Returns when the caller has hung up."""
@@ -40,10 +50,14 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Unsettled:
-    """No outcome yet. Where it is not told, nobody knows whether the log has it."""
+    """The log has it, and there is no outcome yet."""
 
-    referral: UUID | None
-    told: bool
+    referral: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nobody knows whether the log has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +65,7 @@ class KeyTaken:
     """The key was used for another body. Nothing was told."""
 
 
-Result = Settled | Unsettled | KeyTaken
+Result = Settled | Unsettled | Unknown | KeyTaken | Refusal
 
 
 Telling = Gathering[Event, None]
@@ -75,19 +89,28 @@ class Transaction:
     attempts: Attempts
     waiters: Waiters
     telling: Telling
-    outstanding: Outstanding = field(default_factory=Outstanding)
+    admission: Admission
 
     async def submit(self, attempt: NewAttempt, *, seconds: float, gone: Gone) -> Result:
         """Store the attempt, tell its event, and wait up to `seconds` for the outcome.
 
         The waiter stands before anything is told or read, so it misses nothing. An attempt that was stored before is
         told again, exactly as it was stored, unless its answer is known: every service down the line answers a repeat
-        as it did, so this also mends a telling that failed. Raises what `Attempts.put` raises: then nothing was told.
+        as it did, so this also mends a telling that failed. While too much is under way only those are let in whose key
+        was used: what was taken in must be answered. Raises what `Attempts.put` raises: then nothing was told.
         """
         until = asyncio.get_running_loop().time() + seconds
-        with self.waiters.waiting_for(attempt.event.id) as answer:
-            if await self.attempts.put(attempt):
-                return await self._told(attempt.event, answer, until, gone)
+        refusal = self.admission.refusal(at_once=seconds == 0)
+        if refusal is None:
+            with (
+                self.waiters.waiting_for(attempt.event.id) as answer,
+                self.admission.room_for(attempt.event.id) as room,
+            ):
+                room.taken = await self.attempts.put(attempt)
+                if room.taken:
+                    return await self._told(attempt.event, answer, until, gone)
+        elif not await self._was_used(attempt):
+            return refusal
         try:
             stored = await self.attempts.read(attempt.organisation, attempt.key)
             if stored.digest != attempt.digest:
@@ -101,7 +124,15 @@ class Transaction:
         except Exception as error:
             if not is_transient(error):
                 raise
-            return Unsettled(None, told=False)  # whoever stored it may have told it
+            return Unknown()  # whoever stored it may have told it
+
+    async def _was_used(self, attempt: NewAttempt) -> bool:
+        try:
+            return await self.attempts.stands_under(attempt.organisation, attempt.key, seconds=GLANCE_SECONDS)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            return False
 
     async def outcome(self, organisation: str, key: UUID) -> Settled | Unsettled | None:
         """What came of the attempt under a key; None when nothing was received under it. Tells nothing.
@@ -112,7 +143,7 @@ class Transaction:
         if stored is None:
             return None
         if stored.answer is None:
-            return Unsettled(stored.referral_id, told=True)
+            return Unsettled(stored.referral_id)
         return Settled(stored.referral_id, stored.answer.encode())
 
     async def _told(
@@ -120,7 +151,7 @@ class Transaction:
     ) -> Result:
         now = asyncio.get_running_loop().time
         told = True
-        self.outstanding.begin(event.id)
+        self.admission.outstanding.begin(event.id)
         try:
             async with asyncio.timeout_at(max(until, now() + LEAST_SECONDS)):
                 await self.telling.serve(event)
@@ -133,7 +164,24 @@ class Transaction:
             leaving.cancel()
         if answer is not None and answer.done():
             return Settled(referral_id(event), answer.result())
-        return Unsettled(referral_id(event), told)
+        return Unsettled(referral_id(event)) if told else Unknown()
+
+
+async def keep_count(
+    admission: Admission, attempts: Attempts, *, within: timedelta, clock: Callable[[], datetime]
+) -> None:
+    """Keep what is known of the submissions under way true, for ever: also after a restart, and of other replicas.
+
+    Raises Kafka's and PostgreSQL's errors, and is begun again.
+    """
+    now = clock()
+    admission.outstanding.recall(await attempts.left(now - within, now, MOST_RECALLED))
+    while True:
+        await admission.backlog.look()
+        late = admission.outstanding.older_than(LATE_SECONDS)
+        if late:
+            admission.outstanding.drop(set(late) - await attempts.unanswered(late))
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 async def remember(outcomes: Sequence[Seen], *, attempts: Attempts, clock: Callable[[], datetime]) -> Sequence[Event]:

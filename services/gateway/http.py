@@ -19,8 +19,9 @@ from services.chassis.problems import Problem
 from services.gateway import body as bodies
 from services.gateway.answer import PENDING, UNKNOWN, Answer, Pending
 from services.gateway.desks import Desks
-from services.gateway.handlers import KeyTaken, Result, Settled, Transaction
+from services.gateway.handlers import KeyTaken, Result, Settled, Transaction, Unknown
 from services.gateway.marks import marks_of
+from services.gateway.overload import Refusal
 from services.gateway.preferences import preference_of
 from services.gateway.settings import GatewaySettings
 from services.gateway.store import NewAttempt
@@ -211,6 +212,14 @@ def _event(
 
 def _response(result: Result, applied: str | None, *, settled: int = 201) -> Response:
     headers = {} if applied is None else {"Preference-Applied": applied}
+    if isinstance(result, Refusal):
+        raise Problem(
+            429,
+            "Too much is under way",
+            f"{result.why} This submission would not be answered in time, and nothing of it was kept. Send it again, "
+            f"with the same Idempotency-Key, after {result.retry_seconds} seconds, or telephone.",
+            headers=headers | {"Retry-After": str(result.retry_seconds)},
+        )
     if isinstance(result, KeyTaken):
         raise Problem(
             409,
@@ -219,15 +228,14 @@ def _response(result: Result, applied: str | None, *, settled: int = 201) -> Res
             "Make a new key for a new submission; send the first body for its answer.",
             headers=headers,
         )
-    if result.referral is not None:
-        headers["Location"] = f"/referrals/{result.referral}"
+    if isinstance(result, Unknown):
+        # No id: whoever reads a referral that was answered must find it.
+        unknown = Pending(referral_id=None, outcome="unknown", next_step=UNKNOWN)
+        return Response(unknown.model_dump_json(), 202, headers, "application/json")
+    headers["Location"] = f"/referrals/{result.referral}"
     if isinstance(result, Settled):
         return Response(result.body, settled, headers, "application/json")
-    pending = Pending(
-        referral_id=result.referral,
-        outcome="pending" if result.told else "unknown",
-        next_step=PENDING if result.told else UNKNOWN,
-    )
+    pending = Pending(referral_id=result.referral, outcome="pending", next_step=PENDING)
     return Response(pending.model_dump_json(), 202, headers, "application/json")
 
 
@@ -288,6 +296,10 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     413: {"description": "The body is too large"},
     415: {"description": "The body is not application/json"},
     422: {"description": "Every fault of the body, each with its JSON pointer; nothing was sent on"},
+    429: {
+        "description": "Too much is under way for an answer in time; nothing was kept",
+        "headers": {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}},
+    },
     503: {"description": "Not now; this request put nothing on the log"},
 }
 ATTEMPT_RESPONSES: dict[int | str, dict[str, Any]] = {

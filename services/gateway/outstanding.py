@@ -1,35 +1,65 @@
-"""Submissions that this replica put on the log, until it sees their outcome."""
+"""Submissions that were taken in, until their outcome is seen."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from uuid import UUID
 
 from services.chassis.reader import Tombstone
 from services.gateway.outcomes import Seen
-
-MOST = 1_000_000
-"""Past so many the oldest are forgotten: a count that large says enough."""
+from services.gateway.overload import FEW
 
 
 class Outstanding:
-    """By the transaction (the id of the submission's event), in the order of their telling. In memory only."""
+    """By the transaction (the id of the submission's event), the oldest first. In memory only."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` gives seconds since any moment."""
+    def __init__(self, forget_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """Past `forget_seconds` nobody is booked on its strength. `clock` gives seconds since any moment."""
+        self._forget_seconds = forget_seconds
         self._clock = clock
         self._since: dict[UUID, float] = {}
+        self._newest_settled = float("-inf")
+
+    def __len__(self) -> int:
+        return len(self._since)
 
     def begin(self, transaction: UUID) -> None:
-        """It is about to be told. One that is told again counts from its first time."""
-        self._since.setdefault(transaction, self._clock())
-        if len(self._since) > MOST:
-            del self._since[next(iter(self._since))]
+        """It is about to be stored and told. One that is told again counts from its first time."""
+        now = self._clock()
+        while self._since and (oldest := next(iter(self._since.items())))[1] < now - self._forget_seconds:
+            del self._since[oldest[0]]
+        self._since.setdefault(transaction, now)
+
+    def recall(self, ages: Iterable[tuple[UUID, float]]) -> None:
+        """These were taken in by others, or before this process began: each so many seconds ago."""
+        now = self._clock()
+        recalled = {transaction: now - age for transaction, age in ages}
+        self._since = dict(sorted((recalled | self._since).items(), key=lambda one: one[1]))
+
+    def drop(self, transactions: Iterable[UUID]) -> None:
+        """These wait for no outcome: they were not told, or have one."""
+        for transaction in transactions:
+            self._since.pop(transaction, None)
 
     def settle(self, outcomes: Sequence[Seen | Tombstone]) -> None:
-        """These have an outcome; those of other replicas are none of ours."""
+        """These have an outcome. Those that nobody here knows of are none of ours."""
         for seen in outcomes:
-            if not isinstance(seen, Tombstone):
-                self._since.pop(seen.correlationid, None)
+            if not isinstance(seen, Tombstone) and seen.correlationid in self._since:
+                self._newest_settled = max(self._newest_settled, self._since.pop(seen.correlationid))
+
+    def older_than(self, seconds: float) -> list[UUID]:
+        """Those that wait for longer than that."""
+        before = self._clock() - seconds
+        return [transaction for transaction, since in self._since.items() if since < before]
+
+    def seconds_behind(self) -> float:
+        """How long the oldest one waits that no later one has overtaken; 0 where only a few wait.
+
+        One that was overtaken is stuck by itself and says nothing of the others.
+        """
+        if len(self._since) < FEW:
+            return 0.0
+        in_turn = next((since for since in self._since.values() if since > self._newest_settled), None)
+        return 0.0 if in_turn is None else self._clock() - in_turn
 
     async def count(self) -> tuple[float, float]:
         """How many, and the age of the oldest in seconds, 0 when there is none."""

@@ -12,8 +12,10 @@ from services.chassis.metrics import UNSETTLED, UNSETTLED_OLDEST
 from services.chassis.reader import Tombstone
 from services.chassis.service import Service
 from services.chassis.settings import Settings
+from services.gateway.admission import Admission
+from services.gateway.backlog import Backlog
 from services.gateway.desks import Desks
-from services.gateway.handlers import Transaction, remember, telling
+from services.gateway.handlers import Transaction, keep_count, remember, telling
 from services.gateway.http import routes
 from services.gateway.outcomes import Confirmed, Exhausted, Seen
 from services.gateway.outstanding import Outstanding
@@ -36,7 +38,9 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     service = Service("gateway", settings, database=database)
     attempts = Attempts(database, seconds=own.store_seconds)
     waiters = Waiters(own.waiters)
-    outstanding = Outstanding()
+    outstanding = Outstanding(own.answer_within.total_seconds())
+    admission = Admission(outstanding, Backlog(service.progress), own.limits)
+    service.runs("count", partial(keep_count, admission, attempts, within=own.answer_within, clock=utc_now))
     service.measures([UNSETTLED, UNSETTLED_OLDEST], outstanding.count)
     desks = Desks()
 
@@ -56,7 +60,7 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     )
     service.serves(
         routes(
-            Transaction(attempts, waiters, telling(service.publisher), outstanding),
+            Transaction(attempts, waiters, telling(service.publisher), admission),
             settings=own,
             desks=desks,
             desks_known=lambda: listed.complete,

@@ -1,6 +1,7 @@
 """Attempts: what an organisation asked for under a key, the event that is told of it, and the answer."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,12 @@ returning event_id
 
 READ = """
 select digest, referral_id, event_id, event, answer from attempts where organisation = $1 and key = $2
+"""
+
+LEFT = """
+-- What was taken in since a moment and has no answer yet.
+select event_id, extract(epoch from $2 - received_at)::float8 as age from attempts
+where received_at > $1 and answer is null order by received_at limit $3
 """
 
 UNANSWERED = """
@@ -111,6 +118,18 @@ class Attempts:
         if found is None:
             raise LookupError(f"no attempt under the key {key}")
         return found
+
+    async def stands_under(self, organisation: str, key: UUID, *, seconds: float) -> bool:
+        """Whether the key was used, as far as the database says so within these seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                return await self.find(organisation, key) is not None
+        return False
+
+    async def left(self, since: datetime, now: datetime, limit: int) -> list[tuple[UUID, float]]:
+        """Transactions without an answer that were received since then, each with its age in seconds."""
+        rows = await self._database.pool.fetch(LEFT, since, now, limit)
+        return [(row["event_id"], row["age"]) for row in rows]
 
     async def unanswered(self, transactions: Sequence[UUID]) -> set[UUID]:
         """Those of the transactions (ids of submissions' events) that wait for their answer here."""

@@ -25,15 +25,16 @@ from services.chassis.kafka import Kafka
 from services.chassis.service import Service
 from services.chassis.settings import Settings
 from services.chassis.web import create_app
+from services.gateway.admission import Admission
 from services.gateway.answer import body_of
 from services.gateway.desks import Desks
-from services.gateway.handlers import Transaction, remember, telling
+from services.gateway.handlers import Transaction, keep_count, remember, telling
 from services.gateway.http import routes
 from services.gateway.service import MIGRATIONS
 from services.gateway.settings import GatewaySettings
 from services.gateway.store import Attempts, NewAttempt
 from services.gateway.waiters import Waiters
-from tests.gateway_examples import DESK, confirmed, exhausted, listed, submission
+from tests.gateway_examples import DESK, admitting, confirmed, exhausted, listed, submission
 from tests.recording import RecordingPublisher
 
 pytestmark = pytest.mark.backing
@@ -49,6 +50,7 @@ class Replica:
     database: Database
     attempts: Attempts
     waiters: Waiters
+    admission: Admission
     publisher: RecordingPublisher
     desks: Desks
     app: FastAPI
@@ -110,13 +112,14 @@ async def start(database: str, signing: tuple[Path, Path]) -> AsyncIterator[Star
         store.migrate()
         await store.start()
         attempts, waiters = Attempts(store, seconds=gateway.store_seconds), Waiters(gateway.waiters)
+        admission = admitting(**own)
         known = Desks()
         known.learn([listed(desk) for desk in desks])
         recording = publisher or RecordingPublisher()
         service = Service("gateway", settings, database=store)
         service.serves(
             routes(
-                Transaction(attempts, waiters, telling(recording)),
+                Transaction(attempts, waiters, telling(recording), admission),
                 settings=gateway,
                 desks=known,
                 desks_known=lambda: True,
@@ -133,7 +136,7 @@ async def start(database: str, signing: tuple[Path, Path]) -> AsyncIterator[Star
                 private, organisation=organisation, practitioner="crew-7", role="paramedic", now=datetime.now(UTC)
             )
 
-        started.append(Replica(store, attempts, waiters, recording, known, app, client, token))
+        started.append(Replica(store, attempts, waiters, admission, recording, known, app, client, token))
         return started[-1]
 
     yield start
@@ -364,13 +367,64 @@ async def test_when_telling_fails_it_is_unknown(start: Start) -> None:
     replica = await start()
     replica.publisher.failure = Transient("away")
     answer = await replica.refer()
-    [row] = await replica.rows()
-    assert (202, "unknown", str(row["referral_id"])) == (
+    assert (202, "unknown", None, None) == (
         answer.status_code,
         answer.json()["outcome"],
         answer.json()["referral_id"],
+        answer.headers.get("location"),
     )
+    assert 1 == len(await replica.rows())
     assert "same Idempotency-Key" in answer.json()["next_step"]
+
+
+async def test_beyond_the_limit_nothing_is_kept(start: Start) -> None:
+    """429 with when to send again, no row and nothing told; after an outcome there is room; a used key is answered."""
+    replica, key = await start(unsettled=2, unsettled_at_once=1), uuid4()
+    first = await replica.refer(key=key, prefer="respond-async")
+    hasty = await replica.refer(prefer="respond-async")
+    waiting = await replica.refer(prefer="wait=1")
+    refused = await replica.refer()
+    again = await replica.refer(key=key, prefer="respond-async")
+    assert [202, 429, 202, 429, 202] == [one.status_code for one in (first, hasty, waiting, refused, again)]
+    assert ("1", 2, {first.json()["referral_id"], waiting.json()["referral_id"]}) == (
+        refused.headers["retry-after"],
+        len(await replica.rows()),
+        {event.subject for event in replica.publisher.told},
+    )
+    event = replica.publisher.told[0]
+    replica.admission.outstanding.settle([confirmed(event.id, referral_id(event))])
+    assert 202 == (await replica.refer(prefer="wait=0.1")).status_code
+
+
+async def test_a_new_process_knows_what_is_under_way(start: Start) -> None:
+    """What has no answer counts after a restart, also that of other replicas; what was answered elsewhere does not."""
+    before = await start()
+    for _ in range(3):
+        await before.refer(prefer="respond-async")
+    replica = await start(unsettled=3)
+    counting = asyncio.create_task(
+        keep_count(replica.admission, replica.attempts, within=timedelta(minutes=15), clock=lambda: NOW)
+    )
+    async with asyncio.timeout(10):
+        while len(replica.admission.outstanding) < 3:
+            await asyncio.sleep(0.001)
+    assert 429 == (await replica.refer()).status_code
+    counting.cancel()
+    event = before.publisher.told[0]
+    await replica.remember(confirmed(event.id, referral_id(event)))
+    late = replica.admission.outstanding.older_than(0)
+    replica.admission.outstanding.drop(set(late) - await replica.attempts.unanswered(late))
+    assert 2 == len(replica.admission.outstanding)
+
+
+async def test_while_the_database_does_not_answer_the_refusal_does_not_wait(start: Start) -> None:
+    """Whether the key was used is asked for a moment only."""
+    replica = await start(unsettled=1, store_seconds=30)
+    await replica.refer(prefer="respond-async")
+    async with replica.database.pool.acquire() as connection, connection.transaction():
+        await connection.execute("lock table attempts in access exclusive mode")
+        async with asyncio.timeout(5):
+            assert 429 == (await replica.refer()).status_code
 
 
 async def test_when_telling_does_not_end_it_is_unknown(start: Start) -> None:

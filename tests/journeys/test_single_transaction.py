@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import islice
 from typing import Any
 from uuid import uuid4
 
 import httpx
+import psycopg
 import pytest
 
 from services.cli.connection import TRUST, Connection
@@ -120,6 +122,31 @@ async def test_what_takes_longer_is_202_and_the_same_key_gives_the_outcome(
 
     assert (202, f"/referrals/{early.json()['referral_id']}") == (early.status_code, early.headers["Location"])
     assert early.json()["referral_id"] == late.json()["referral_id"]
+
+
+async def test_with_booking_stopped_no_more_is_taken_in_than_can_be_answered(
+    system: System, client: httpx.AsyncClient, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Past the limit 429, and no record; all that was taken in can be read at once, and is answered in the end."""
+    monkeypatch.setenv("ONWARD_GATEWAY_UNSETTLED_AT_ONCE", "5")
+    for name in ("gateway", "booking"):
+        await asyncio.to_thread(system.terminate, name)
+    system.start("gateway")
+    await asyncio.to_thread(system.wait_until_ready)
+    incidents = list(islice(shift(12, MIDDLE), 6))
+
+    answers = [await refer(client, incident, Prefer="respond-async") for incident in incidents]
+    reads = [await client.get(f"{system.url('referrals')}{one.headers['Location']}") for one in answers[:-1]]
+
+    assert [202] * 5 + [429] == [one.status_code for one in answers]
+    assert [200] * 5 == [one.status_code for one in reads]
+    with psycopg.connect(database) as connection:
+        assert (5,) == connection.execute("select count(*) from gateway.attempts").fetchone()
+
+    system.start("booking")
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while [201] * 6 != [(await refer(client, incident)).status_code for incident in incidents]:
+            pass
 
 
 async def test_a_faulty_submission_is_refused_with_every_fault(system: System, client: httpx.AsyncClient) -> None:

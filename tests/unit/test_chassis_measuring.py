@@ -3,12 +3,10 @@
 import math
 from uuid import uuid4
 
-import pytest
 from prometheus_client import REGISTRY
 
 from services.chassis.measuring import Measuring
 from services.chassis.metrics import OUTBOX_OLDEST, OUTBOX_WAITING
-from services.gateway import outstanding
 from services.gateway.outcomes import Confirmed
 from services.gateway.outstanding import Outstanding
 
@@ -56,7 +54,7 @@ async def test_what_cannot_be_counted_is_no_number() -> None:
 async def test_submissions_are_outstanding_until_their_outcome() -> None:
     """The oldest is the one told first, even if it is told again; an outcome of others' changes nothing."""
     now = 100.0
-    ours = Outstanding(lambda: now)
+    ours = Outstanding(60, lambda: now)
     first, second = uuid4(), uuid4()
 
     def outcome(transaction: object) -> Confirmed:
@@ -73,12 +71,3 @@ async def test_submissions_are_outstanding_until_their_outcome() -> None:
     assert (1, 0.0) == await ours.count()
     ours.settle([outcome(second), outcome(second)])
     assert (0, 0.0) == await ours.count()
-
-
-async def test_outstanding_submissions_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Past the most, the oldest is forgotten."""
-    monkeypatch.setattr(outstanding, "MOST", 2)
-    ours = Outstanding(lambda: 0.0)
-    for _ in range(3):
-        ours.begin(uuid4())
-    assert (2, 0.0) == await ours.count()

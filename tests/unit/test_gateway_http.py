@@ -19,8 +19,9 @@ from services.chassis.service import Service
 from services.chassis.settings import Settings
 from services.chassis.web import create_app
 from services.gateway.desks import Desks
-from services.gateway.handlers import Gone, KeyTaken, Result, Settled, Transaction, Unsettled
+from services.gateway.handlers import Gone, KeyTaken, Result, Settled, Transaction, Unknown, Unsettled
 from services.gateway.http import routes
+from services.gateway.overload import Refusal
 from services.gateway.settings import GatewaySettings
 from services.gateway.store import NewAttempt
 from tests.gateway_examples import DESK, NOON, listed, submission
@@ -36,7 +37,7 @@ class Submitted:
     def __init__(self) -> None:
         self.attempts: list[NewAttempt] = []
         self.seconds: list[float] = []
-        self.result: Result | Exception = Unsettled(REFERRAL, told=True)
+        self.result: Result | Exception = Unsettled(REFERRAL)
 
     async def submit(self, attempt: NewAttempt, *, seconds: float, gone: Gone) -> Result:
         """Keep the attempt."""
@@ -255,9 +256,9 @@ async def test_the_time_to_answer_by_is_not_part_of_the_digest(make: Make) -> No
     ("result", "status", "outcome", "location"),
     [
         (Settled(REFERRAL, b'{"outcome":"delivered"}'), 201, "delivered", f"/referrals/{REFERRAL}"),
-        (Unsettled(REFERRAL, told=True), 202, "pending", f"/referrals/{REFERRAL}"),
-        (Unsettled(REFERRAL, told=False), 202, "unknown", f"/referrals/{REFERRAL}"),
-        (Unsettled(None, told=False), 202, "unknown", None),
+        (Unsettled(REFERRAL), 202, "pending", f"/referrals/{REFERRAL}"),
+        (Unknown(), 202, "unknown", None),
+        (Refusal("2000 submissions wait for their outcome.", 3), 429, None, None),
         (KeyTaken(), 409, None, None),
         (Transient("away"), 503, None, None),
     ],
@@ -273,4 +274,16 @@ async def test_each_result_has_its_answer(
         answer.status_code,
         answer.json().get("outcome"),
         answer.headers.get("location"),
+    )
+
+
+async def test_a_refusal_says_when_to_send_again(make: Make) -> None:
+    """In a header for programs and in words for people, with what became of it."""
+    gateway = make()
+    gateway.submitted.result = Refusal("Answers are 7 seconds behind.", 7)
+    answer = await gateway.post()
+    assert ("7", True, True) == (
+        answer.headers["retry-after"],
+        "Answers are 7 seconds behind." in answer.json()["detail"],
+        "same Idempotency-Key, after 7 seconds" in answer.json()["detail"],
     )

@@ -61,7 +61,7 @@ def test_the_described_body_refers_to_nothing_outside_itself(operation: dict[str
 
 def test_every_answer_is_described(operation: dict[str, Any]) -> None:
     """With its status, so that a device's author knows what to expect."""
-    assert {"201", "202", "400", "401", "403", "409", "413", "415", "422", "503"} == set(operation["responses"])
+    assert {"201", "202", "400", "401", "403", "409", "413", "415", "422", "429", "503"} == set(operation["responses"])
 
 
 def test_the_key_is_required(operation: dict[str, Any]) -> None:

@@ -6,15 +6,19 @@ from dataclasses import replace
 from typing import Any, cast
 from uuid import UUID, uuid4
 
+import pytest
+
 from contracts.envelope import Event
 from contracts.people import Referrer
 from contracts.submissions import ReferralSubmitted, ReferralSubmittedData, Submission, referral_id
 from services.chassis.failures import Transient
+from services.gateway.admission import Admission
 from services.gateway.answer import body_of
-from services.gateway.handlers import KeyTaken, Result, Settled, Transaction, Unsettled, telling
+from services.gateway.handlers import KeyTaken, Result, Settled, Transaction, Unknown, Unsettled, telling
+from services.gateway.overload import Refusal
 from services.gateway.store import Attempts, NewAttempt, StoredAttempt
 from services.gateway.waiters import Waiters
-from tests.gateway_examples import DESK, NOON, confirmed, submission
+from tests.gateway_examples import DESK, NOON, admitting, confirmed, submission
 
 
 def attempt() -> NewAttempt:
@@ -42,13 +46,19 @@ def stored(one: NewAttempt, answer: str | None = None) -> StoredAttempt:
 class Rows:
     """Stands for the table: what each reading finds, one after the other."""
 
-    def __init__(self, *, new: bool, readings: Sequence[StoredAttempt | Exception] = ()) -> None:
+    def __init__(self, *, new: bool | Exception, readings: Sequence[StoredAttempt | Exception] = ()) -> None:
         self._new = new
         self._readings = list(readings)
 
     async def put(self, _attempt: NewAttempt) -> bool:
         """Whether the key is new."""
+        if isinstance(self._new, Exception):
+            raise self._new
         return self._new
+
+    async def stands_under(self, _organisation: str, _key: UUID, *, seconds: float) -> bool:
+        """Whether there is a row."""
+        return bool(self._readings)
 
     async def read(self, _organisation: str, _key: UUID) -> StoredAttempt:
         """The next reading."""
@@ -71,9 +81,17 @@ class Log:
         self._meanwhile(events)
 
 
-async def submit(rows: Rows, log: Log, one: NewAttempt, *, waiters: Waiters, seconds: float = 30) -> Result:
+async def submit(
+    rows: Rows,
+    log: Log,
+    one: NewAttempt,
+    *,
+    waiters: Waiters,
+    seconds: float = 30,
+    admission: Admission | None = None,
+) -> Result:
     """Submit an attempt whose sender stays."""
-    transaction = Transaction(cast("Attempts", rows), waiters, telling(log))
+    transaction = Transaction(cast("Attempts", rows), waiters, telling(log), admission or admitting())
     return await transaction.submit(one, seconds=seconds, gone=asyncio.Event().wait)
 
 
@@ -113,7 +131,7 @@ async def test_a_failed_telling_is_not_waited_for() -> None:
     one = attempt()
     async with asyncio.timeout(10):
         result = await submit(Rows(new=True), Log(fail), one, waiters=Waiters(10))
-    assert Unsettled(referral_id(one.event), told=False) == result
+    assert Unknown() == result
 
 
 async def test_a_repeat_waits_for_the_first_ones_outcome() -> None:
@@ -143,4 +161,33 @@ async def test_another_body_is_refused_before_anything_is_told() -> None:
 async def test_a_row_that_cannot_be_read_is_unknown() -> None:
     """Whoever stored it may have told it: never 503."""
     rows = Rows(new=False, readings=[Transient("away")])
-    assert Unsettled(None, told=False) == await submit(rows, Log(), attempt(), waiters=Waiters(10))
+    assert Unknown() == await submit(rows, Log(), attempt(), waiters=Waiters(10))
+
+
+async def test_beyond_the_limit_nothing_is_stored_or_told() -> None:
+    """Refused before the row; what waits is counted from before the storing, so that none slips in between."""
+    admission, log, waiters = admitting(unsettled=2), Log(), Waiters(10)
+    for _ in range(2):
+        result = await submit(Rows(new=True), log, attempt(), waiters=waiters, seconds=0, admission=admission)
+        assert isinstance(result, Unsettled)
+    refused = await submit(Rows(new=True), log, attempt(), waiters=waiters, admission=admission)
+    assert (Refusal("2 submissions wait for their outcome.", 1), 2) == (refused, len(log.told))
+
+
+async def test_beyond_the_limit_a_used_key_is_answered() -> None:
+    """What was taken in is answered, and makes nothing more to wait for."""
+    admission, waiters, first = admitting(unsettled=1), Waiters(10), attempt()
+    await submit(Rows(new=True), Log(), first, waiters=waiters, seconds=0, admission=admission)
+    rows = Rows(new=True, readings=[stored(first, '{"outcome": "delivered"}')])
+    result = await submit(rows, Log(), replace(attempt(), key=first.key), waiters=waiters, admission=admission)
+    assert (Settled(referral_id(first.event), b'{"outcome": "delivered"}'), 1) == (result, len(admission.outstanding))
+
+
+async def test_what_could_not_be_stored_is_not_waited_for() -> None:
+    """Its room is given back; so is that of a key that was used."""
+    admission, first = admitting(unsettled=1), attempt()
+    with pytest.raises(Transient):
+        await submit(Rows(new=Transient("away")), Log(), first, waiters=Waiters(10), admission=admission)
+    rows = Rows(new=False, readings=[replace(stored(first), digest=b"e" * 32)])
+    assert KeyTaken() == await submit(rows, Log(), attempt(), waiters=Waiters(10), admission=admission)
+    assert 0 == len(admission.outstanding)

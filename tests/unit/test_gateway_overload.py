@@ -1,0 +1,137 @@
+"""When one more submission could not be answered in time."""
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from contracts.topics import Topic
+from services.gateway.backlog import STALE_SECONDS, Backlog
+from services.gateway.outstanding import Outstanding
+from services.gateway.overload import FEW, Limits, Pace, Refusal
+from tests.gateway_examples import confirmed
+
+LIMITS = Limits(unsettled=10, unsettled_at_once=5, behind_seconds=3)
+
+
+@pytest.mark.parametrize(
+    ("unsettled", "behind", "at_once", "expected"),
+    [
+        (9, 3.0, False, None),
+        (10, 0.0, False, Refusal("10 submissions wait for their outcome.", 1)),
+        (10, 2.2, False, Refusal("10 submissions wait for their outcome.", 3)),
+        (4, 0.0, True, None),
+        (5, 0.0, True, Refusal("5 submissions wait for their outcome.", 1)),
+        (5, 0.0, False, None),
+        (0, 3.1, False, Refusal("Answers are 3 seconds behind.", 4)),
+        (0, 900.0, False, Refusal("Answers are 900 seconds behind.", 30)),
+    ],
+)
+def test_either_limit_refuses(unsettled: int, behind: float, at_once: bool, expected: Refusal | None) -> None:
+    """By count, lower for those who do not wait; by how far answers are behind; with when to come again."""
+    assert expected == LIMITS.refusal(unsettled=unsettled, behind_seconds=behind, at_once=at_once)
+
+
+def test_a_group_that_keeps_up_is_not_behind() -> None:
+    """Nothing left is nothing behind, however long nothing comes."""
+    pace = Pace()
+    assert [0.0, 0.0, 0.0] == [pace.seconds_behind(now, 100, 100) for now in (0.0, 1.0, 60.0)]
+
+
+def test_a_group_that_works_is_behind_by_its_pace() -> None:
+    """400 left at 200 a second are 2 seconds."""
+    pace = Pace()
+    pace.seconds_behind(0.0, 1000, 0)
+    pace.seconds_behind(1.0, 1000, 200)
+    assert 2.0 == pace.seconds_behind(2.0, 800, 400)
+
+
+def test_a_group_that_stands_is_behind_since_it_stands() -> None:
+    """From the first look at which it had something left and did not move; one look alone says nothing."""
+    pace = Pace()
+    pace.seconds_behind(0.0, 50, 50)
+    assert [0.0, 1.0, 9.0] == [pace.seconds_behind(now, 60, 50) for now in (100.0, 101.0, 109.0)]
+
+
+def test_a_group_that_moves_again_is_behind_by_its_pace_again() -> None:
+    """The old pace is forgotten."""
+    pace = Pace()
+    for now in range(20):
+        pace.seconds_behind(float(now), 100, 0)
+    pace.seconds_behind(20.0, 100, 50)
+    assert 1.0 == pace.seconds_behind(21.0, 100, 75)
+
+
+async def test_a_backlog_adds_up_all_hops_and_goes_stale() -> None:
+    """A submission waits at each of them; what was seen too long ago does not count."""
+    now, done = 0.0, 0
+
+    async def progress(_reader: str, _topic: Topic) -> tuple[int, int]:
+        return done + 100, done
+
+    backlog = Backlog(progress, lambda: now)
+    for _ in range(3):
+        await backlog.look()
+        now, done = now + 1.0, done + 50
+    now -= 1.0
+    assert 3 * 2.0 == backlog.seconds()
+    now += STALE_SECONDS
+    assert 0.0 == backlog.seconds()
+
+
+class Clock:
+    """Seconds, set by the test."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def begun(outstanding: Outstanding, clock: Clock, count: int) -> list[UUID]:
+    """So many submissions, a second apart, and the time after them."""
+    ids = [uuid4() for _ in range(count)]
+    for one in ids:
+        outstanding.begin(one)
+        clock.now += 1.0
+    return ids
+
+
+def test_the_oldest_in_turn_says_how_far_answers_are_behind() -> None:
+    """Not those that were overtaken: they are stuck by themselves."""
+    clock = Clock()
+    outstanding = Outstanding(1000, clock)
+    ids = begun(outstanding, clock, FEW + 5)
+    assert float(FEW + 5) == outstanding.seconds_behind()
+    outstanding.settle([confirmed(ids[3], uuid4())])
+    assert float(FEW + 5 - 4) == outstanding.seconds_behind()
+
+
+def test_a_few_that_wait_say_nothing() -> None:
+    """A handful is always let in, and shows whether answers come."""
+    clock = Clock()
+    outstanding = Outstanding(1000, clock)
+    begun(outstanding, clock, FEW - 1)
+    clock.now += 100
+    assert 0.0 == outstanding.seconds_behind()
+
+
+def test_what_nobody_may_be_booked_on_is_forgotten() -> None:
+    """Else what is stuck would take the room for good."""
+    clock = Clock()
+    outstanding = Outstanding(10, clock)
+    begun(outstanding, clock, 5)
+    clock.now = 13.5
+    begun(outstanding, clock, 1)
+    assert 2 == len(outstanding)
+
+
+def test_what_is_recalled_stands_in_the_order_of_its_age() -> None:
+    """What began here meanwhile keeps its own time."""
+    clock = Clock()
+    clock.now = 50.0
+    outstanding = Outstanding(1000, clock)
+    [here] = begun(outstanding, clock, 1)
+    older, oldest = uuid4(), uuid4()
+    outstanding.recall([(older, 20.0), (oldest, 30.0), (here, 900.0)])
+    clock.now = 60.0
+    assert ([oldest, older], [oldest, older, here]) == (outstanding.older_than(20), outstanding.older_than(0))
