@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 from uuid import uuid4
@@ -13,7 +14,8 @@ import pytest
 from services.cli.connection import TRUST, Connection
 from services.cli.watching import BEGINNING, follow
 from services.device.incidents import Incident
-from tests.journeys.sending import incident_of
+from services.device.shift import shift
+from tests.journeys.sending import MIDDLE, incident_of
 from tests.running import System
 
 pytestmark = pytest.mark.backing
@@ -133,7 +135,7 @@ async def test_with_booking_stopped_no_more_is_taken_in_than_can_be_answered(
         await asyncio.to_thread(system.terminate, name)
     system.start("gateway")
     await asyncio.to_thread(system.wait_until_ready)
-    incidents = list(islice(shift(12, MIDDLE), 6))
+    incidents = list(islice(shift(12, [MIDDLE], datetime.now(UTC)), 6))
 
     answers = [await refer(client, incident, Prefer="respond-async") for incident in incidents]
     reads = [await client.get(f"{system.url('referrals')}{one.headers['Location']}") for one in answers[:-1]]
