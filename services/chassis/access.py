@@ -78,6 +78,12 @@ def rules(prefix: str = "", file: Path = DECLARED_IN) -> set[Rule]:
     for topic, one in declaration.topics.items():
         found.add(_rule(prefix, one.written_by, AclOperation.WRITE, topic))
         found |= {_rule(prefix, reader, AclOperation.READ, topic) for reader in one.read_by}
+        for other in one.lag_seen_by:
+            found.add(_rule(prefix, other, AclOperation.DESCRIBE, topic))
+            # By the beginning of its name, as all rules about groups; no other group's begins so.
+            found |= {
+                _rule(prefix, other, AclOperation.DESCRIBE, f"{reader}.{topic}", groups=True) for reader in one.read_by
+            }
     dead = declaration.dead_letters
     for reader in dead.readers:
         found.add(_rule(prefix, reader, AclOperation.WRITE, f"{reader}.dlq"))

@@ -29,6 +29,7 @@ class _Topic(BaseModel):
     model_config = ConfigDict(extra="forbid")
     written_by: str
     read_by: list[str]
+    lag_seen_by: list[str] = []
     config: dict[str, str | int] = {}
 
 
