@@ -23,6 +23,10 @@ ROOTS = (
     "org.slf4j:slf4j-simple:1.7.36",
 )
 
+ALONE = ("org.apache.kafka:kafka-tools:4.3.1",)
+"""Kafka's console consumer, for docs/examples: all that it needs comes with the roots. What else is in its jar needs
+46 jars more, which stay away."""
+
 _LINE = re.compile(r"(?P<coordinate>[^\s:]+:[^\s:]+:[^\s:]+) sha256:(?P<sha256>[0-9a-f]{64})")
 
 
@@ -115,11 +119,15 @@ def _maven(landing: Path) -> MavenContext:
     return MavenContext(repo_cache=landing, remote_repos=GlobalSettings.load().repositories or None)
 
 
-def resolve(roots: Iterable[str], landing: Path) -> list[Jar]:
-    """Find everything that the roots need to run, and what its bytes are now: the content of a new lock."""
+def resolve(roots: Iterable[str], landing: Path, alone: Iterable[str] = ()) -> list[Jar]:
+    """Find everything that the roots need to run, and what its bytes are now: the content of a new lock.
+
+    What is `alone` comes without what it would need.
+    """
     maven = _maven(landing)
     direct, transitive = maven.resolver.resolve([maven.create_dependency(root) for root in roots])
-    artifacts = [dependency.artifact for dependency in (*direct, *transitive)]
+    single = [maven.create_dependency(one) for one in alone]
+    artifacts = [dependency.artifact for dependency in (*direct, *transitive, *single)]
     return [
         Jar(f"{artifact.groupId}:{artifact.artifactId}:{artifact.version}", sha256_of(artifact.resolve()))
         for artifact in artifacts
@@ -129,7 +137,7 @@ def resolve(roots: Iterable[str], landing: Path) -> list[Jar]:
 def write_lock() -> None:
     """Resolve the roots anew and write the lock (`make lock`)."""
     with tempfile.TemporaryDirectory() as landing:
-        jars = resolve(ROOTS, Path(landing))
+        jars = resolve(ROOTS, Path(landing), ALONE)
     lines = [f"{jar.coordinate} sha256:{jar.sha256}" for jar in sorted(jars, key=lambda jar: jar.coordinate)]
     heading = "# The jars of Apache Kafka, written by `make lock`. Each is refused if its bytes differ.\n"
     LOCK.write_text(heading + "\n".join(lines) + "\n")
