@@ -247,7 +247,10 @@ def commissioned(snapshot: Snapshot, requests: Sequence[SearchRequest], search: 
     commissioning = snapshot.columns.commissioning[slot]
     if not theirs:
         return np.zeros(len(slot), np.bool_)
-    return np.isin(search.astype(np.int64) * height + commissioning, theirs)
+    asked = search.astype(np.int64) * height + commissioning
+    sorted_theirs = np.sort(theirs)
+    found: Truths = sorted_theirs[np.searchsorted(sorted_theirs[:-1], asked)] == asked
+    return found
 
 
 def _second_stage(snapshot: Snapshot, asked: Asked, search: Numbers, slot: Numbers) -> Numbers:

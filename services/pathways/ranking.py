@@ -7,6 +7,7 @@ this project's: what is wanted in an order of its own comes before all, and a si
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -122,6 +123,14 @@ def ordered(snapshot: Snapshot, found: Field, grades: Grades) -> Numbers:
     return order
 
 
+@lru_cache(maxsize=8)
+def most_of_each_type(one_of_a_type: tuple[int, ...]) -> Numbers:
+    """How many of a type are taken, by type."""
+    most = np.full(MOST_TYPES, BEST_OF_A_TYPE)
+    most[list(one_of_a_type)] = 1
+    return most
+
+
 def taken(snapshot: Snapshot, requests: Sequence[SearchRequest], found: Field) -> Numbers:
     """Of an ordered field the places of those that are taken: the best two of a type, of some types the best one.
 
@@ -129,7 +138,7 @@ def taken(snapshot: Snapshot, requests: Sequence[SearchRequest], found: Field) -
     """
     types = snapshot.columns.service_type[found.slot].astype(np.int64)
     place = _place_in_group((found.search.astype(np.int64) * MOST_CHOICES + found.choice) * MOST_TYPES + types)
-    most = np.where(np.isin(types, snapshot.rules.one_of_a_type), 1, BEST_OF_A_TYPE)
+    most = most_of_each_type(snapshot.rules.one_of_a_type)[types]
     named = [sum(isinstance(one, str) for one in request.wanted or ()) for request in requests]
     if not any(named):
         return np.flatnonzero(place < most)
@@ -151,10 +160,10 @@ def _place_in_group(groups: Numbers) -> Numbers:
     """For each place how many of the same group come before it."""
     order = np.argsort(groups, kind="stable")
     alike = groups[order]
-    begins = np.flatnonzero(np.r_[True, alike[1:] != alike[:-1]]) if len(alike) else np.zeros(0, np.int64)
-    lengths = np.diff(np.r_[begins, len(alike)])
+    begins = np.ones(len(groups), np.bool_)
+    np.not_equal(alike[1:], alike[:-1], out=begins[1:])
     place = np.zeros(len(groups), np.int64)
-    place[order] = np.arange(len(groups)) - np.repeat(begins, lengths)
+    place[order] = np.arange(len(groups)) - np.flatnonzero(begins)[np.cumsum(begins) - 1]
     return place
 
 
