@@ -87,7 +87,9 @@ def presentations(pack: PackOption = None, as_json: AsJson = False) -> None:
     for one in all_listed.presentations:
         print(f"{one.presentation}: {one.name} -> {_types(one.service_types)}")
         for asked in one.asks:
-            print(f"    {asked_in_words(asked)}")
+            print(f"    asks  {asked_in_words(asked)}")
+        for reason in one.excluded_by:
+            print(f"    not   {reason.text} ({reason.source})")
 
 
 @app.command("explain")

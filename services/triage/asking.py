@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from contracts.brief import Reason
 from contracts.directory import SERVICE_TYPES
 from contracts.envelope import Data
 from contracts.submissions import ServiceType
@@ -49,6 +50,7 @@ class ListedPresentation(Data):
     asks: tuple[Asked, ...]
     decides_without_news2: bool = Field(description="else whom NEWS2 is not valid for goes to a clinician")
     service_types: tuple[NamedType, ...] = Field(description="the types that its rules name, best first")
+    excluded_by: tuple[Reason, ...] = Field(description="what decides before its rules do, by which source")
 
 
 class ListedPresentations(Data):
@@ -71,10 +73,19 @@ def listed(rules: Rules) -> ListedPresentations:
                 service_types=named(
                     tuple(dict.fromkeys(type for step in rules.steps(name)[::-1] for type in step.then.service_types))
                 ),
+                excluded_by=tuple(_excluding(name, rules)),
             )
             for name, presentation in rules.pack.presentations.items()
         ),
     )
+
+
+def _excluding(name: str, rules: Rules) -> Iterator[Reason]:
+    """Its red flags, and the scores that it leaves to others."""
+    own = {rule.id for rule in rules.pack.presentations[name].rules}
+    for step in rules.steps(name):
+        if step.reasons[-1].rule not in own:
+            yield step.reasons[0]
 
 
 def named(types: tuple[int, ...]) -> tuple[NamedType, ...]:

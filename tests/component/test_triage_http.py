@@ -174,6 +174,10 @@ async def test_what_each_presentation_asks(crew: httpx.AsyncClient) -> None:
     } == stemi["asks"][-1]
     assert "/findings/fast/face" in [asked["pointer"] for asked in stemi["asks"]]
     assert [121, 105] == [one["service_type"] for one in stemi["service_types"]]
+    cellulitis = next(one for one in said["presentations"] if one["presentation"] == "cellulitis")
+    assert ["cellulitis-spreading", "news2-not-valid", "news2-medium", "news2-high"] == [
+        reason["rule"] for reason in cellulitis["excluded_by"]
+    ]
 
 
 async def test_every_question_can_be_answered_where_it_points(crew: httpx.AsyncClient) -> None:
