@@ -280,8 +280,8 @@ def _count(summary: Summary, incident: Incident, answer: Entry) -> None:
 
 
 def _messages(incident: Incident, answer: dict[str, Any]) -> int:
-    """How many are to be told: the service where there is one, the referrer, the patient where a channel is known."""
-    return 1 + (answer["service"] is not None) + (incident.submission.patient.contact.mobile is not None)
+    """How many are to be told: the referrer; where a place was found the service, and the patient by a known channel."""
+    return 1 if answer["service"] is None else 2 + (incident.submission.patient.contact.mobile is not None)
 
 
 def _facts_about(facts: list[Fact], *types: str) -> Counter[str]:

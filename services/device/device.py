@@ -157,7 +157,7 @@ class Device:
         if late and reply.status == 404:
             entry = await self._queue.change(entry, state="expired")
             return entry, None
-        if reply.is_final:
+        if reply.status == 200 if late else reply.is_final:
             entry = await self._queue.change(
                 entry,
                 state="answered",

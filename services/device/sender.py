@@ -9,7 +9,7 @@ from uuid import UUID
 
 import httpx
 
-FINAL = frozenset({200, 201, 400, 403, 409, 413, 415, 422})
+FINAL = frozenset({201, 400, 403, 409, 413, 415, 422})
 """An outcome, or a refusal that no repeat mends. All else is tried again: what is not known is never given up."""
 
 WAIT_SECONDS = 5
