@@ -280,7 +280,7 @@ def _count(summary: Summary, incident: Incident, answer: Entry) -> None:
 
 
 def _messages(incident: Incident, answer: dict[str, Any]) -> int:
-    """How many are to be told: the referrer; where a place was found the service, and the patient by a known channel."""
+    """How many are to be told: the referrer; where there is a place the service, and a patient who can be reached."""
     return 1 if answer["service"] is None else 2 + (incident.submission.patient.contact.mobile is not None)
 
 
