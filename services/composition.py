@@ -20,6 +20,7 @@ from services.chassis.access import users
 from services.chassis.database import Database
 from services.chassis.identity import Verifier
 from services.chassis.kafka import ADMINISTRATOR, Kafka
+from services.chassis.keys import KeyAddress
 from services.chassis.log import logger
 from services.chassis.passwords import make_password
 from services.chassis.service import Service
@@ -96,7 +97,8 @@ async def serve(
     working = build(names, settings, environ)
     only_answering = build([name for name in answering if name not in names], settings, environ)
     everything = [*working, *only_answering]
-    app = create_app(everything, Verifier.from_file(settings.keys_file))
+    verifier, following = _verifier(settings)
+    app = create_app(everything, verifier)
     server = _Server(
         uvicorn.Config(
             app,
@@ -128,9 +130,20 @@ async def serve(
     finally:
         server.should_exit = True
         await asyncio.gather(serving, return_exceptions=True)
+        if following is not None:
+            following.cancel()
         await asyncio.gather(*(service.stop() for service in everything), return_exceptions=True)
         await asyncio.to_thread(traces.stop)
         log.info("stopped", port=settings.http_port)
+
+
+def _verifier(settings: Settings) -> tuple[Verifier, asyncio.Task[None] | None]:
+    """Who checks tokens; and what keeps its keys as their address has them. Raises KeysUnusable."""
+    if settings.keys_url:
+        verifier = Verifier()
+        return verifier, asyncio.create_task(KeyAddress(settings.keys_url, verifier).follow())
+    assert settings.keys_file is not None
+    return Verifier.from_file(settings.keys_file), None
 
 
 async def _start(working: Sequence[Service], only_answering: Sequence[Service]) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -32,33 +33,58 @@ class Caller:
     role: str
 
 
-class Verifier:
-    """Checks tokens against the public keys of a file. Keys of other kinds than RSA are left alone."""
+class KeyUnknown(jwt.InvalidKeyError):
+    """A token names a key that is not known."""
 
-    def __init__(self, keys: jwt.PyJWKSet) -> None:
-        # The key itself, for PyJWT takes a key set's entry that names no algorithm for one of RS256.
-        self._keys = {key.key_id: key.key for key in keys.keys if key.key_type == "RSA"}
-        if not self._keys:
-            raise ValueError("none of its keys is an RSA key")
+
+class NoKeys(Exception):
+    """There is no key to check a token with: none was ever had."""
+
+
+class Verifier:
+    """Checks tokens against public keys. Keys of other kinds than RSA are left alone."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str | None, Any] = {}
         self._known: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
+        self.look: Callable[[], Awaitable[None]] | None = None
+        """Looks for newer keys, where they may change; not each time that it is asked."""
+
+    def learn(self, keys: jwt.PyJWKSet) -> None:
+        """Go by these keys from now on, and by no other. Raises ValueError, and keeps what it has, when none do."""
+        # The key itself, for PyJWT takes a key set's entry that names no algorithm for one of RS256.
+        usable = {key.key_id: key.key for key in keys.keys if key.key_type == "RSA"}
+        if not usable:
+            raise ValueError("none of its keys is an RSA key")
+        self._keys = usable
+        self._known.clear()  # their keys may have been withdrawn
+
+    @property
+    def waiting_for(self) -> str | None:
+        """Why no token can be checked, if so."""
+        return None if self._keys else "the public keys of callers could not be had yet: see the log for why"
 
     @classmethod
     def from_file(cls, path: Path) -> "Verifier":
         """From a JSON Web Key Set. Raises KeysUnusable."""
         try:
-            return cls(jwt.PyJWKSet.from_json(path.read_text()))
+            verifier = cls()
+            verifier.learn(jwt.PyJWKSet.from_json(path.read_text()))
+            return verifier
         except (OSError, ValueError, AttributeError, jwt.PyJWTError) as error:
             raise KeysUnusable(path, error) from error
 
     def caller(self, token: str) -> Caller:
-        """The caller that a token speaks for. Raises jwt.PyJWTError when it does not hold."""
+        """The caller that a token speaks for. Raises jwt.PyJWTError when it does not hold, KeyUnknown, and NoKeys."""
         known = self._known.get(token)
         if known is not None and known[1] > time.time():
             return known[0]
         header = jwt.get_unverified_header(token)
         key = self._keys.get(header.get("kid"))
+        if not self._keys:
+            raise NoKeys
         if key is None:
-            raise jwt.InvalidKeyError("signed with a key that is not in the key file")
+            raise KeyUnknown("signed with a key that is not known")
         claims = jwt.decode(
             token,
             key,
@@ -81,22 +107,33 @@ def _claim(claims: dict[str, Any], name: str) -> str:
 
 
 class KeysUnusable(Exception):
-    """The file of public keys cannot be used."""
+    """The file or address of public keys cannot be used."""
 
-    def __init__(self, path: Path, error: Exception) -> None:
-        super().__init__(f"{path} is not a JSON Web Key Set that can be used ({type(error).__name__}: {error})")
+    def __init__(self, source: Path | str, error: Exception) -> None:
+        super().__init__(f"{source} is not a JSON Web Key Set that can be used ({type(error).__name__}: {error})")
 
 
 async def caller_of(request: Request) -> Caller:
-    """The caller of a request, by its bearer token; else a 401 problem.
-
-    A coroutine, although it awaits nothing: FastAPI would send a plain function to a thread, for every request.
-    """
+    """The caller of a request, by its bearer token; else a 401 problem, or a 503 when nobody's could be checked."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise _unauthorised("send a token: Authorization: Bearer ...")
+    verifier: Verifier = request.app.state.verifier
     try:
-        return request.app.state.verifier.caller(token)
+        try:
+            return verifier.caller(token)
+        except (KeyUnknown, NoKeys):
+            if verifier.look is None:
+                raise
+            await verifier.look()
+            return verifier.caller(token)
+    except NoKeys:
+        raise Problem(
+            503,
+            "Who calls cannot be known now",
+            "The public keys of callers could not be had. Ask again in a moment.",
+            headers={"Retry-After": "2"},
+        ) from None
     except jwt.ExpiredSignatureError:
         raise _unauthorised("the token has expired: ask for a new one") from None
     except jwt.PyJWTError as error:

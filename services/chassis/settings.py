@@ -18,8 +18,10 @@ class Settings(BaseModel):
     database_url: str
     database_passwords: Path | None = None
     """A folder with the password of each service's role; without it the user of the address takes on the role."""
-    keys_file: Path
+    keys_file: Path | None = None
     """Public keys of callers: a JSON Web Key Set."""
+    keys_url: str = ""
+    """The address of one, which may change them; it goes before the file."""
     topic_prefix: str = ""
     """Stands before every topic and group name, so that several systems can share a broker."""
     replica: str = ""
@@ -37,6 +39,7 @@ class Settings(BaseModel):
             "database_url": "DATABASE_URL",
             "database_passwords": "ONWARD_DATABASE_PASSWORDS",
             "keys_file": "ONWARD_KEYS_FILE",
+            "keys_url": "ONWARD_KEYS_URL",
             "topic_prefix": "ONWARD_TOPIC_PREFIX",
             "replica": "ONWARD_REPLICA",
             "http_host": "ONWARD_HTTP_HOST",
@@ -45,6 +48,8 @@ class Settings(BaseModel):
         }
         required = [name for field, name in names.items() if cls.model_fields[field].is_required()]
         missing = [name for name in required if not environ.get(name)]
+        if not environ.get("ONWARD_KEYS_FILE") and not environ.get("ONWARD_KEYS_URL"):
+            missing.append("ONWARD_KEYS_FILE (or ONWARD_KEYS_URL)")
         if missing:
             raise SettingsMissing(missing)
         given: dict[str, Any] = {field: environ[name] for field, name in names.items() if environ.get(name)}
@@ -57,7 +62,8 @@ class Settings(BaseModel):
             **self.kafka.services.environ,
             "DATABASE_URL": self.database_url,
             "ONWARD_DATABASE_PASSWORDS": str(self.database_passwords or ""),
-            "ONWARD_KEYS_FILE": str(self.keys_file),
+            "ONWARD_KEYS_FILE": str(self.keys_file or ""),
+            "ONWARD_KEYS_URL": self.keys_url,
             "ONWARD_TOPIC_PREFIX": self.topic_prefix,
         }
 

@@ -43,7 +43,7 @@ def create_app(services: Sequence[Service], verifier: Verifier) -> FastAPI:
     for service in services:
         for router in service.routers:
             app.include_router(router)
-    _add_health(app, services)
+    _add_health(app, services, verifier)
     _add_events(app)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http)
@@ -61,7 +61,7 @@ def create_app(services: Sequence[Service], verifier: Verifier) -> FastAPI:
     return app
 
 
-def _add_health(app: FastAPI, services: Sequence[Service]) -> None:
+def _add_health(app: FastAPI, services: Sequence[Service], verifier: Verifier) -> None:
     @app.get("/health/live", tags=["health"], summary="The process answers")
     async def live() -> dict[str, str]:
         return {"status": "live"}
@@ -69,6 +69,8 @@ def _add_health(app: FastAPI, services: Sequence[Service]) -> None:
     @app.get("/health/ready", tags=["health"], summary="Every hosted service is ready, or why not")
     async def ready() -> Response:
         reasons = {service.name: service.not_ready() for service in services}
+        if verifier.waiting_for:
+            reasons["keys"] = [verifier.waiting_for]
         waiting = any(reasons.values())
         return JSONResponse(
             {"status": "not ready" if waiting else "ready", "services": reasons}, status_code=503 if waiting else 200
