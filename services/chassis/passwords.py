@@ -10,8 +10,8 @@ class PasswordMissing(Exception):
 
     def __init__(self, file: Path, error: OSError) -> None:
         super().__init__(
-            f"{file} should hold a password and cannot be read ({error.strerror}): `onward passwords` makes those that "
-            "are missing"
+            f"{file} should hold a password and cannot be read ({error.strerror}): "
+            "`onward passwords FOLDER` makes those that are missing"
         )
 
 

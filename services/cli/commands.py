@@ -152,12 +152,23 @@ def migrate() -> None:
 
 
 @app.command()
-def passwords() -> None:
-    """Make the passwords that are missing, of every service, in the folders that the environment names."""
+def passwords(
+    folder: Annotated[Path, typer.Argument(help="Where they are kept, each in a file of its own.")],
+    prefix: Annotated[str, typer.Option(envvar="ONWARD_TOPIC_PREFIX", help="Stands before every user of Kafka.")] = "",
+) -> None:
+    """Make the passwords that are missing: of each service for Kafka and PostgreSQL, and of the administrators."""
+    from services.chassis.passwords import make_password
     from services.composition import make_passwords
 
-    make_passwords(Settings.read(os.environ), os.environ)
-    say("Every service has its passwords")
+    settings = Settings(
+        kafka=Kafka("", passwords=folder / "kafka"),
+        database_url="",
+        database_passwords=folder / "database",
+        topic_prefix=prefix,
+    )
+    make_passwords(settings, os.environ)
+    make_password(folder, "postgres")
+    say(f"Every service has its passwords in {folder}")
 
 
 @app.command()

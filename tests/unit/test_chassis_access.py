@@ -129,7 +129,7 @@ def test_a_password_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None
 
 def test_a_missing_password_is_named_by_its_file(tmp_path: Path) -> None:
     """With what makes it."""
-    with pytest.raises(PasswordMissing, match=rf"{tmp_path}/booking should hold .* `onward passwords`"):
+    with pytest.raises(PasswordMissing, match=rf"{tmp_path}/booking should hold .* `onward passwords FOLDER`"):
         Kafka("here:1", passwords=tmp_path).client("booking")
 
 
