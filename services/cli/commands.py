@@ -14,7 +14,7 @@ from services.backing.child import SECRETS
 from services.chassis import log
 from services.chassis.kafka import Kafka
 from services.chassis.settings import Settings
-from services.cli import capacity, crew, dead_letters, directory, local, places, rules, watching
+from services.cli import capacity, crew, dead_letters, directory, local, pathways, places, rules, watching
 from services.cli.connection import AsJson, Folder
 from services.cli.speaking import out, print_json, say
 
@@ -215,6 +215,7 @@ def triage(
 app.add_typer(directory.app, name="directory")
 app.add_typer(places.app, name="places")
 app.add_typer(capacity.app, name="capacity")
+app.add_typer(pathways.app, name="pathways")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(rules.app, name="rules")
 

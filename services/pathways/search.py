@@ -360,7 +360,7 @@ def _said(snapshot: Snapshot, slot: int, criterion: Criterion, request: SearchRe
             return f"it takes no referrals from the role {request.referral_role}"
         case "age":
             unknown = ", and the patient's age is not known" if request.age is None else ""
-            return f"it takes patients {_ages(entry)}{unknown}"
+            return f"it takes patients {ages_in_words(entry)}{unknown}"
         case "opening hours":
             return _closed(snapshot, slot, request)
         case "only if open":
@@ -377,7 +377,8 @@ def _closed(snapshot: Snapshot, slot: int, request: SearchRequest) -> str:
     return f"it is closed now, and until after {_session_ends(request).astimezone(LONDON):%H:%M}"
 
 
-def _ages(entry: Entry) -> str:
+def ages_in_words(entry: Entry) -> str:
+    """Whom a service takes by age; it must take only some."""
     youngest, oldest = entry.ages
     words = [f"from {youngest.value} {youngest.unit}"] if youngest else []
     return " ".join([*words, f"to {oldest.value} {oldest.unit}"] if oldest else words)

@@ -16,7 +16,7 @@ from services.chassis.metrics import INDEX_BYTES, INDEX_SERVICES, OUTBOX_OLDEST,
 from services.chassis.outbox import Outbox
 from services.chassis.service import Service
 from services.chassis.settings import Settings
-from services.pathways import capacity_http
+from services.pathways import capacity_http, lookup_http
 from services.pathways.capacity import CapacityOrder
 from services.pathways.capacity_store import CapacityReports
 from services.pathways.codes import CodeTable
@@ -58,7 +58,7 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     service = Service("pathways", settings, database=database)
     codes = read_table(own.codes, CodeTable)
     index = Index(read_table(own.search_rules, SearchRules), CapacityOrder.read(own.capacity_order))
-    service.follows([Topic.SERVICES, Topic.CAPACITY], index.apply, since="beginning")
+    listed = service.follows([Topic.SERVICES, Topic.CAPACITY], index.apply, since="beginning")
     free_slots = FreeSlots()
     service.follows([Topic.DIARIES], free_slots.learn, since="beginning")
     service.ready_when(index.not_ready)
@@ -69,6 +69,10 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     service.runs("outbox", outbox.drain)
     service.measures([OUTBOX_WAITING, OUTBOX_OLDEST], outbox.count)
     service.serves(routes(Listings(database, outbox, clock=utc_now, new_id=uuid4)))
-    service.serves(places_routes(Postcodes(database)))
+    postcodes = Postcodes(database)
+    service.serves(places_routes(postcodes))
     service.serves(capacity_http.routes(CapacityReports(database, outbox, clock=utc_now, new_id=uuid4)))
+    service.serves(
+        lookup_http.routes(index, free_slots, postcodes, codes, complete=lambda: listed.complete, clock=utc_now)
+    )
     return service
