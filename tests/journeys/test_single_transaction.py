@@ -160,3 +160,57 @@ async def test_a_faulty_submission_is_refused_with_every_fault(system: System, c
     assert 422 == response.status_code
     pointers = {fault["pointer"] for fault in response.json()["faults"]}
     assert {"/patient/age/value", "/position/latitude", "/accept"} <= pointers
+
+
+async def test_choose_then_refer(system: System, client: httpx.AsyncClient) -> None:
+    """A lookup refers nobody; the submission that accepts its second candidate by id gets that one."""
+    submission = incident_of("blocked-catheter").submission
+    body = submission.model_dump(mode="json", exclude_none=True)
+    triaged = (await client.post(f"{system.url('triage')}/triage", json=body)).json()
+    where = submission.position
+    asked = {
+        "latitude": where.latitude,
+        "longitude": where.longitude,
+        "presentation": submission.presentation,
+        "type": [one["service_type"] for one in triaged["service_types"]],
+        "age": 70,
+        "gender": submission.patient.gender,
+    }
+    first, second = await candidates_with_slots(system, client, asked)
+
+    chosen = {**body, "accept": [{"service": second["service_id"]}]}
+    answer = await client.post("/referrals", json=chosen, headers={"Idempotency-Key": str(uuid4())})
+
+    assert (201, second["service_id"]) == (answer.status_code, answer.json()["service"]["id"])
+
+    token = system.token(first["organisation"], "site manager")
+    red = await client.put(
+        f"{system.url('pathways')}/services/{first['service_id']}/capacity",
+        json={"capacity": "red"},
+        headers={"Authorization": f"Bearer {token}"},
+    )
+    assert 200 == red.status_code
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while second["service_id"] != (found := await look_up(system, client, asked))["candidates"][0]["service_id"]:
+            await asyncio.sleep(0.05)
+    assert (first["service_id"], "capacity") in [(one["service_id"], one["failed"]) for one in found["near_misses"]]
+
+
+async def candidates_with_slots(
+    system: System, client: httpx.AsyncClient, asked: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The first two candidates, once booking has told of the free slots of the first, which has some."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            first, second, *_ = (await look_up(system, client, asked))["candidates"]
+            if first["free_slots"] is not None:
+                assert first["free_slots"]["next_free"]
+                return first, second
+            await asyncio.sleep(0.05)
+
+
+async def look_up(system: System, client: httpx.AsyncClient, asked: dict[str, Any]) -> Any:
+    """What `GET /pathways` answers."""
+    answer = await client.get(f"{system.url('pathways')}/pathways", params=asked)
+    assert 200 == answer.status_code, answer.text
+    return answer.json()
