@@ -14,7 +14,7 @@ from services.backing.child import SECRETS
 from services.chassis import log
 from services.chassis.kafka import Kafka
 from services.chassis.settings import Settings
-from services.cli import capacity, crew, dead_letters, directory, local, pathways, places, rules, watching
+from services.cli import capacity, crew, dead_letters, directory, local, pathways, places, refer, rules, watching
 from services.cli.connection import AsJson, Folder
 from services.cli.speaking import out, print_json, say
 
@@ -194,6 +194,7 @@ def demo(
 
 app.command()(crew.device)
 app.command()(watching.watch)
+app.command()(refer.refer)
 
 
 @app.command()

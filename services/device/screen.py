@@ -23,7 +23,7 @@ def lines_of(entry: Entry, because: str, clock: Clock) -> list[str]:
     """The crew's screen for a referral as it stands on the device, in Europe/London time."""
     match entry.state:
         case "answered":
-            return _answered(entry.scenario, entry.status or 0, entry.answer or {})
+            return answer_lines(entry.scenario, entry.status or 0, entry.answer or {})
         case "queued":
             return [
                 f"{entry.scenario}: NOT SENT, {because}",
@@ -53,7 +53,7 @@ def short_line_of(entry: Entry) -> str:
     """The same of an answer, in a line."""
     body = entry.answer or {}
     if "outcome" not in body:
-        return _answered(entry.scenario, entry.status or 0, body)[0]
+        return answer_lines(entry.scenario, entry.status or 0, body)[0]
     name = body["service"]["name"] if body["service"] else "nowhere yet"
     return f"{_headline(entry.scenario, body)}; {name}, {when(body)}"
 
@@ -70,7 +70,8 @@ def clock_lines(wrong_by: timedelta, clock: Clock) -> list[str]:
     ]
 
 
-def _answered(scenario: str, status: int, body: dict[str, Any]) -> list[str]:
+def answer_lines(scenario: str, status: int, body: dict[str, Any]) -> list[str]:
+    """The lines of one answer, under what it was asked for."""
     if "outcome" not in body:
         faults = [f"   {fault['pointer']}: {fault['message']}" for fault in body.get("faults", [])]
         return [f"{scenario}: REFUSED ({status}) {body.get('title')}. {body.get('detail')}", *faults]
