@@ -15,8 +15,11 @@ from services.cli.speaking import out, print_json
 from services.pathways.opening_hours import LONDON
 
 SECONDS = 20.0
-LEAST_WIDTH = 110
-"""Columns: narrower, a service's details break into too many lines; a pipe is as wide as this."""
+WIDEST = 46
+COLUMNS = {"": 2, "service": WIDEST, "km": 5, "open until": 12, "capacity": 16, "next free": 20}
+"""Headings and widths; the widest takes what there is more."""
+LEAST_WIDTH = 120
+"""A pipe is as wide as this, whatever the console says."""
 
 app = typer.Typer()
 
@@ -155,9 +158,9 @@ def show(found: dict[str, Any], console: Console) -> None:
 
 
 def _table(title: str, services: list[dict[str, Any]]) -> Table:
-    table = Table(title=title or None, title_justify="left", show_lines=True, expand=True)
-    for heading in ("", "service", "km", "open until", "capacity", "next free"):
-        table.add_column(heading, ratio=3 if heading == "service" else None)
+    table = Table(title=title or None, title_justify="left", show_lines=True)
+    for heading, width in COLUMNS.items():
+        table.add_column(heading, min_width=width, max_width=width if width < WIDEST else None)
     for one in services:
         table.add_row(
             str(one["place"]),

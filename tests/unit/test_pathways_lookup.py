@@ -14,7 +14,7 @@ from services.chassis.identity import Verifier, make_keys, sign
 from services.chassis.service import Service as Hosted
 from services.chassis.settings import Settings
 from services.chassis.web import create_app
-from services.cli.pathways import explanation, show
+from services.cli.pathways import LEAST_WIDTH, explanation, show
 from services.pathways.free_slots import FreeSlots
 from services.pathways.index import Index
 from services.pathways.lookup_http import routes
@@ -330,11 +330,12 @@ async def test_every_parameter_is_described(lookup: Lookup) -> None:
 
 async def test_the_command_shows_what_was_found(lookup: Lookup) -> None:
     """Ids to accept, telephone, capacity with its age, why, and the criterion of each near miss."""
-    console = Console(width=140, record=True, file=StringIO())
+    console = Console(width=LEAST_WIDTH, record=True, file=StringIO())
     show(await lookup.found(**WHERE, type=UTC_CENTRE, age=70, gender="female"), console)
     text = console.export_text()
-    for words in ("NEAR, 01632 960100", "Ring ahead.", "amber since 11:50", "nearest suitable", "as they come"):
+    for words in ("NEAR, 01632 960100", "Ring ahead.", "amber since", "nearest suitable", "as they come"):
         assert words in text
+    assert len(text.splitlines()) < 40  # no column is so narrow that it breaks its words into letters
     assert "capacity: it reports that it is full (red)" in text
     explained = await lookup.explained("NEAR", **WHERE, type=ED, age=5, gender="male")
     assert "Service NEAR (urgent treatment centre): no candidate" == explanation(explained)[0]
