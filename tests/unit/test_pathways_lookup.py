@@ -11,6 +11,7 @@ from rich.console import Console
 
 from contracts.people import Age
 from services.chassis.identity import Verifier, make_keys, sign
+from services.chassis.kafka import Kafka
 from services.chassis.service import Service as Hosted
 from services.chassis.settings import Settings
 from services.chassis.web import create_app
@@ -60,7 +61,7 @@ class Lookup:
         self.index = Index()
         self.free_slots = FreeSlots()
         self.complete = True
-        hosted = Hosted("pathways", Settings(kafka_bootstrap_servers="127.0.0.1:1", database_url="", keys_file=public))
+        hosted = Hosted("pathways", Settings(kafka=Kafka("127.0.0.1:1"), database_url="", keys_file=public))
         token = sign(signing, organisation="ONW01", practitioner="P1", role="paramedic", now=datetime.now(UTC))
         self.headers = {"authorization": f"Bearer {token}"}
         self._hosted, self._verifier = hosted, Verifier.from_file(public)
