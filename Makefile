@@ -27,10 +27,10 @@ export SSL_CERT_FILE ?= $(PIP_CERT)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test test-fast lint types bench faults exact alerts docs lock clean
+.PHONY: help install demo up down test test-fast lint types bench bench-pathways faults exact alerts docs lock clean
 
 help: ## List every habit with a sentence.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: .venv/.installed ## Install everything that is locked into .venv (done by the others when it is needed).
 
@@ -72,10 +72,13 @@ types: install ## Check the types.
 bench: install ## Measure throughput and latency; the figures go to build/bench/.
 	$(BIN)/python -m loadtests.bench
 
+bench-pathways: install ## Measure the search of the directory beside PostGIS, which is installed where that may be done.
+	$(BIN)/python -m loadtests.pathways
+
 faults: install ## Kill, stop and freeze services, Kafka and PostgreSQL amid traffic; see that nothing is lost.
 	$(BIN)/pytest -m faults
 
-exact: install ## Compare the search with a plain one on ten thousand directories: some two minutes.
+exact: install ## Compare the search with a plain one: ten thousand directories, and the real places of England.
 	$(BIN)/pytest tests/exact
 
 alerts: install ## Check the alert rules and real metrics with Prometheus' own tool.
