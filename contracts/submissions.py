@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field, PlainValidator, StringConstraints, WithJsonSchema
 
 from contracts.envelope import Data, Event, Text
+from contracts.handover import Handover
 from contracts.people import Desk, Patient, Position, Referrer
 from contracts.topics import Topic
 
@@ -30,6 +31,12 @@ class Observations(Data):
     pulse_per_min: int | None = Field(default=None, ge=0, le=1000)
     consciousness: Consciousness | None = None
     temperature_celsius: float | None = Field(default=None, ge=0, le=60)
+
+
+class EarlierObservations(Observations):
+    """Vital signs as they were before."""
+
+    at: AwareDatetime
 
 
 class FastTest(Data):
@@ -125,11 +132,14 @@ class Submission(Data):
     position: Position
     presentation: Presentation
     findings: Findings = Findings()
-    observations: Observations = Observations()
+    observations: Observations = Field(default=Observations(), description="the latest: what triage scores")
+    observed_at: AwareDatetime | None = Field(default=None, description="when the latest were taken")
+    earlier_observations: tuple[EarlierObservations, ...] = Field(default=(), max_length=24)
     accept: Accepted
     narrative: Annotated[Text, StringConstraints(max_length=2000)] | None = Field(
         default=None, description="history in free text; stops at triage"
     )
+    handover: Handover | None = Field(default=None, description="for the receiving service alone")
 
 
 class Mark(Data):

@@ -199,7 +199,7 @@ def _event(
             referrer=referrer,
             desk=desk,
             answer_by=now + settings.answer_within,
-            marks=marks_of(submission),
+            marks=marks_of(submission, now),
         ),
         id=new_id(),
         source=f"onward/gateway/{caller.organisation}",

@@ -1,10 +1,17 @@
 """What is unusual about a submission and yet no reason to refuse it: a clinical oddity never blocks."""
 
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from contracts.handover import Handover
 from contracts.people import Position
 from contracts.submissions import Mark, Submission
 from services.gateway.nhs_number import check_digit_holds
 
 OLDEST_USUAL_YEARS = 120
+
+CLOCKS_DIFFER = timedelta(minutes=2)
+"""So far may a device's clock be ahead."""
 
 SOUTH, NORTH = 49.0, 61.0
 WEST, EAST = -11.0, 2.0
@@ -12,8 +19,11 @@ WEST, EAST = -11.0, 2.0
 it: the box finds swapped coordinates and wrong signs, not borders."""
 
 
-def marks_of(submission: Submission) -> tuple[Mark, ...]:
-    """Marks on who the patient is and where. What was observed is marked at triage. No text repeats a value."""
+def marks_of(submission: Submission, now: datetime) -> tuple[Mark, ...]:
+    """Marks on who the patient is and where, and on the handover. What was observed is marked at triage.
+
+    No text repeats a value.
+    """
     marks = []
     patient = submission.patient
     if patient.nhs_number is None:
@@ -48,7 +58,30 @@ def marks_of(submission: Submission) -> tuple[Mark, ...]:
                 text="The position is outside the British Isles: confirm where the patient is.",
             )
         )
+    marks += _marks_of_handover(submission, now)
     return tuple(marks)
+
+
+def _marks_of_handover(submission: Submission, now: datetime) -> Iterator[Mark]:
+    handover = submission.handover or Handover()
+    if handover.no_known_allergies and handover.allergies:
+        yield Mark(
+            code="allergies-contradict",
+            pointer="/handover/no_known_allergies",
+            text="No known allergies, and some are listed: ask again.",
+        )
+    times = {
+        "/observed_at": submission.observed_at,
+        **{f"/earlier_observations/{n}/at": one.at for n, one in enumerate(submission.earlier_observations)},
+        **{f"/handover/medicines_given/{n}/given_at": one.given_at for n, one in enumerate(handover.medicines_given)},
+        **{
+            f"/handover/medicines_taken/{n}/last_taken_at": one.last_taken_at
+            for n, one in enumerate(handover.medicines_taken)
+        },
+    }
+    for pointer, at in times.items():
+        if at is not None and at > now + CLOCKS_DIFFER:
+            yield Mark(code="time-in-future", pointer=pointer, text="The time is in the future: confirm it.")
 
 
 def in_the_british_isles(position: Position) -> bool:

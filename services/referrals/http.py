@@ -18,6 +18,7 @@ from services.chassis.problems import Problem
 from services.referrals.cursor import Cursor
 from services.referrals.facts import FactType
 from services.referrals.feed import Feed
+from services.referrals.handover import HandedOver, handed_over
 from services.referrals.news import News, heard
 from services.referrals.settings import ReferralsSettings
 from services.referrals.state import Referral
@@ -52,12 +53,12 @@ def routes(
     """The routes of this service."""
     router = APIRouter(tags=["referrals"])
 
-    async def find(referral_id: UUID, caller: Caller, request: Request) -> History:
+    async def find(referral_id: UUID, caller: Caller, request: Request, action: str = "read referral") -> History:
         _speaks_for_itself(request, caller)
         history = await referrals.history(referral_id) or await arrival(referral_id)
         if history is None or not history.concerns(caller.organisation):
             raise _unknown("No such referral", "There is no referral of this id for your organisation.")
-        await audit(database.pool, caller, "read referral", [str(referral_id)])
+        await audit(database.pool, caller, action, [str(referral_id)])
         return history
 
     async def arrival(referral_id: UUID) -> History | None:
@@ -73,13 +74,7 @@ def routes(
             if history is not None or passed:
                 return history
             if time.monotonic() >= deadline:
-                raise Problem(
-                    503,
-                    "Not known yet",
-                    "What was sent lately is still being read, so it is not known whether there is such a referral. "
-                    "Ask again in a moment.",
-                    headers={"Retry-After": "1"},
-                )
+                raise _not_known_yet()
             await heard(bell, within=LOOK_SECONDS)
 
     @router.get(
@@ -114,6 +109,20 @@ def routes(
             return history.version(number)
         except LookupError:
             raise _unknown("No such version", f"The referral has versions 1 to {history.last}.") from None
+
+    @router.get(
+        "/referrals/{referral_id}/handover",
+        summary="What the crew hands over with the patient",
+        responses=_READ,
+    )
+    async def handover(referral_id: UUID, caller: CallerOf, request: Request, response: Response) -> HandedOver:
+        """For the organisation that refers and the one whose service will see the patient."""
+        await find(referral_id, caller, request, "read handover")
+        submitted = await referrals.submission(referral_id)
+        if submitted is None:
+            raise _not_known_yet()
+        response.headers["Cache-Control"] = "private, no-store"
+        return handed_over(submitted)
 
     @router.get(
         "/events", summary="Facts as they happen", tags=["feed"], responses=_STREAM, response_class=EventSourceResponse
@@ -199,6 +208,15 @@ def _speaks_for_itself(request: Request, caller: Caller) -> None:
 
 def _unknown(title: str, detail: str) -> Problem:
     return Problem(404, title, detail)
+
+
+def _not_known_yet() -> Problem:
+    return Problem(
+        503,
+        "Not known yet",
+        "What was sent lately is still being read, and what you ask for may be among it. Ask again in a moment.",
+        headers={"Retry-After": "1"},
+    )
 
 
 def _names(if_none_match: str | None, etag: str) -> bool:

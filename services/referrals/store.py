@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
+from contracts.submissions import ReferralSubmitted
 from services.chassis.database import Database
 from services.referrals.facts import Fact, fact_in
 from services.referrals.state import OUTCOME, RANK, Referral, ReferralState, state_said_by, version_of
@@ -32,6 +33,11 @@ select r.referrer, r.receiver, f.version, f.at, f.type, f.body
 from referrals r join facts f on f.referral_id = r.id
 where r.id = $1 and f.version is not null
 order by f.version
+"""
+
+SUBMISSION = """
+-- What was submitted: the first fact of a referral, though not always the first to be stored.
+select body from facts where referral_id = $1 and type = $2
 """
 
 END = """
@@ -149,6 +155,11 @@ class Referrals:
         """The versions of a referral; None while there is none."""
         rows = await self._database.pool.fetch(READ, referral)
         return History(referral, rows) if rows else None
+
+    async def submission(self, referral: UUID) -> ReferralSubmitted | None:
+        """What was submitted; None while that is not stored."""
+        body = await self._database.pool.fetchval(SUBMISSION, referral, ReferralSubmitted.TYPE)
+        return None if body is None else ReferralSubmitted.read(body.encode())
 
     async def end(self) -> tuple[int, int]:
         """The epoch of the feed and its last position."""

@@ -252,7 +252,33 @@ async def test_the_receiving_organisation_reads_the_referral(replica: Replica) -
     assert 200 == (await replica.get(f"/referrals/{referral}", RECEIVER)).status_code
 
 
-@pytest.mark.parametrize("path", ["", "/versions", "/versions/1"])
+async def test_those_on_a_referral_read_its_handover(replica: Replica) -> None:
+    """Referrer and receiving service, each read with an audit row of its own kind; before a place only the referrer."""
+    referral = uuid4()
+    first, *rest = placed(referral)
+    await replica.store([first])
+    early = [await replica.get(f"/referrals/{referral}/handover", one) for one in (REFERRER, RECEIVER)]
+    await replica.store(rest)
+    late = await replica.get(f"/referrals/{referral}/handover", RECEIVER)
+    assert [200, 404, 200] == [one.status_code for one in (*early, late)]
+    assert ("9000000009", "blocked-catheter", 18, "private, no-store") == (
+        late.json()["patient"]["nhs_number"],
+        late.json()["presentation"],
+        late.json()["observed"][-1]["observations"]["respiration_per_min"],
+        late.headers["cache-control"],
+    )
+    assert [(REFERRER, [str(referral)]), (RECEIVER, [str(referral)])] == await replica.audited("read handover")
+
+
+async def test_a_handover_whose_submission_is_still_to_be_read_is_503(replica: Replica) -> None:
+    """Facts come in any order: the outcome may be known first."""
+    referral = uuid4()
+    await replica.store(placed(referral)[1:])
+    answer = await replica.get(f"/referrals/{referral}/handover")
+    assert (503, "1") == (answer.status_code, answer.headers["retry-after"])
+
+
+@pytest.mark.parametrize("path", ["", "/versions", "/versions/1", "/handover"])
 async def test_another_organisations_referral_is_answered_as_one_that_is_not_there(replica: Replica, path: str) -> None:
     """Whether an id exists is not told to those who are not on the referral, and nothing is audited."""
     referral = uuid4()

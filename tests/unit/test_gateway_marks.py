@@ -1,6 +1,7 @@
 """What is accepted and marked."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,10 +11,12 @@ from contracts.submissions import Submission
 from services.gateway.marks import in_the_british_isles, marks_of
 from tests.gateway_examples import NHS_NUMBER, submission
 
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
 
 def codes(**changes: Any) -> list[str]:
     """The codes of a submission's marks."""
-    return [mark.code for mark in marks_of(Submission.model_validate_json(json.dumps(submission(**changes))))]
+    return [mark.code for mark in marks_of(Submission.model_validate_json(json.dumps(submission(**changes))), NOW)]
 
 
 def test_an_ordinary_submission_has_no_marks() -> None:
@@ -73,6 +76,6 @@ def test_marks_repeat_no_value() -> None:
     wrong = Submission.model_validate_json(
         json.dumps(submission(patient={"nhs_number": "9000000000", "age": {"value": 199}}))
     )
-    said = " ".join(mark.text for mark in marks_of(wrong))
-    assert ("/patient/nhs_number", "/patient/age") == tuple(mark.pointer for mark in marks_of(wrong))
+    said = " ".join(mark.text for mark in marks_of(wrong, NOW))
+    assert ("/patient/nhs_number", "/patient/age") == tuple(mark.pointer for mark in marks_of(wrong, NOW))
     assert ("9000000000" in said, "199" in said) == (False, False)

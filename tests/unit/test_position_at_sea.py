@@ -51,7 +51,7 @@ async def test_a_patient_at_sea_or_abroad_is_accepted_marked_and_given_to_the_de
                 referrer=Referrer(organisation="ONW01", practitioner="device", role="paramedic"),
                 desk=DESK,
                 answer_by=NOW + timedelta(minutes=15),
-                marks=marks_of(submission),
+                marks=marks_of(submission, NOW),
             ),
             id=uuid4(),
             source="onward/gateway/ONW01",
