@@ -1,7 +1,6 @@
 """Searches over HTTP: `GET /pathways` of a server in a process of its own, with the directory in memory."""
 
 import asyncio
-import importlib
 import multiprocessing
 import socket
 import tempfile
@@ -24,6 +23,7 @@ from services.chassis.service import Service as Hosted
 from services.chassis.settings import Settings
 from services.chassis.web import create_app
 from services.pathways.free_slots import FreeSlots
+from services.pathways.lookup_http import routes
 from services.pathways.request import SearchRequest
 
 AT_ONCE = 8
@@ -120,10 +120,7 @@ def _serve(services: Sequence[Service], reports: Mapping[str, CapacityReportedDa
     settings = Settings(kafka=Kafka("127.0.0.1:1"), database_url="postgresql://", keys_file=public)
     hosted = Hosted("pathways", settings)
     no_postcodes: Any = None  # every position is given in degrees
-    http: Any = importlib.import_module("services.pathways.lookup_http")
-    lookup = http.routes(
-        index, FreeSlots(), no_postcodes, CODES, complete=lambda: True, clock=lambda: datetime.now(UTC)
-    )
+    lookup = routes(index, FreeSlots(), no_postcodes, CODES, complete=lambda: True, clock=lambda: datetime.now(UTC))
     hosted.serves(lookup)
     app = create_app([hosted], Verifier.from_file(public))
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False)
