@@ -1,4 +1,4 @@
-"""`make bench`: the burst and the single transaction, into build/bench/pipeline.json."""
+"""`make bench`: the burst, the single transaction and an overload, into build/bench/pipeline.json."""
 
 import json
 import os
@@ -9,6 +9,7 @@ from statistics import median
 import uvloop
 
 from loadtests import pipeline, system, transaction
+from loadtests.overload import overload
 from services.cli.local import LocalSystem
 
 RESULT = Path("build") / "bench" / "pipeline.json"
@@ -25,6 +26,7 @@ async def measure(under_load: LocalSystem) -> dict[str, float | int | list[float
     for number in range(BURSTS):
         bursts.append(await pipeline.burst(under_load, SUBMISSIONS, seed=100 + number))
         print(f"burst {number + 1}: {bursts[-1].per_second:.0f}/s, {bursts[-1]}")
+    told = await overload(under_load)
     echo_p50 = transaction.overall(latencies.echo, 0.5)
     transaction_p50 = transaction.overall(latencies.transaction, 0.5)
     return {
@@ -43,6 +45,10 @@ async def measure(under_load: LocalSystem) -> dict[str, float | int | list[float
         "messages": sum(one.messages for one in bursts),
         "lost": sum(one.lost for one in bursts),
         "doubled": sum(one.doubled for one in bursts),
+        "taken_in_until_no_room": told.taken_in,
+        "first_refusal_ms": round(told.first_refusal_ms, 2),
+        "refusal_p99_ms": round(told.refusal_p99_ms, 2),
+        "room_again_seconds": round(told.room_again_seconds, 2),
     }
 
 
