@@ -75,6 +75,14 @@ class System:
         process.kill()
         process.wait(10)
 
+    def freeze(self, name: str) -> None:
+        """Let it do nothing, and know of nothing, until it is thawed."""
+        self._processes[name].send_signal(signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        """Let it go on as if no time had passed."""
+        self._processes[name].send_signal(signal.SIGCONT)
+
     def terminate(self, name: str) -> int:
         """SIGTERM, and wait; returns the exit code."""
         process = self._processes.pop(name)

@@ -15,7 +15,7 @@ from contracts.placements import BookingRequested
 from services.booking.diary import Diary, Given, Slot, allocate, latest_start, may_be_booked, slots_between
 from services.booking.outcome import outcome_of
 from services.chassis.database import Connection, Database
-from services.chassis.failures import Transient
+from services.chassis.failures import Transient, Unfinished
 
 TOLD = """
 -- What was told of each placement of the batch. It never changes, so no transaction is needed.
@@ -97,7 +97,7 @@ ONE_MORE_DAY = timedelta(days=1)
 """Diaries are extended by so much beyond the horizon, and so once a day rather than at every look."""
 REFERENCES_A_BLOCK = 1000
 NOT_LISTED_YET = timedelta(seconds=30)
-"""How long a placement may wait for a service that pathways knows and booking has not read of yet."""
+"""How long a placement may wait for a service that pathways knows and booking has not read of yet: it alone waits."""
 
 
 class _References:
@@ -133,6 +133,8 @@ class Diaries:
         self._lead = lead
         self._horizon = horizon
         self._references = _References()
+        self._waited_for: set[str] = set()
+        """Services that a placement waited for in vain. One that is listed after all has a diary, and is found."""
         self.changed: set[str] = set()
         """Services whose free slots may be others than they were, for whoever tells of them to take out."""
 
@@ -145,7 +147,10 @@ class Diaries:
     # Placements
 
     async def settle(self, requests: Sequence[BookingRequested]) -> list[Event]:
-        """Settle each placement once; what was told of it before is told again. One event a placement."""
+        """Settle each placement once; what was told of it before is told again. One event a placement.
+
+        Raises Unfinished with those of the others while one waits for a service that is not listed yet.
+        """
         by_id: dict[UUID, BookingRequested] = {}
         for request in requests:
             by_id.setdefault(request.data.brief.placement_id, request)
@@ -153,20 +158,28 @@ class Diaries:
         while left := [request for placement, request in by_id.items() if placement not in told]:
             try:
                 told |= await self._settle(left)
+                break
             except SettledMeanwhile:
                 told |= await self._told(list(by_id))
-        return [told[placement] for placement in by_id]
+        events = [told[placement] for placement in by_id if placement in told]
+        if waiting := len(by_id) - len(events):
+            raise Unfinished(events, f"{waiting} placements name services that booking has not read of yet")
+        return events
 
     async def _told(self, placements: list[UUID]) -> dict[UUID, Event]:
         rows = await self._database.pool.fetch(TOLD, placements)
         return {row["placement_id"]: _OUTCOMES[row["told_type"]].read(row["told"].encode()) for row in rows}
 
-    async def _settle(self, requests: list[BookingRequested]) -> dict[UUID, Event]:
+    async def _settle(self, requests: Sequence[BookingRequested]) -> dict[UUID, Event]:
+        """What is told now of these placements; nothing of those that wait for a listing."""
         told: dict[UUID, Event] = {}
         rows = []
         async with self._transaction() as connection:
             now = self._clock()
-            decisions = allocate(requests, await self._lock(connection, requests, now), now)
+            requests, diaries = await self._lock(connection, requests, now)
+            if not requests:
+                return {}
+            decisions = allocate(requests, diaries, now)
             await self._references.reserve(connection, len(requests))
             for request, decision in zip(requests, decisions, strict=True):
                 placement = request.data.brief.placement_id
@@ -192,11 +205,12 @@ class Diaries:
 
     async def _lock(
         self, connection: Connection, requests: Sequence[BookingRequested], now: datetime
-    ) -> dict[str, Diary]:
+    ) -> tuple[Sequence[BookingRequested], dict[str, Diary]]:
+        """Lock the diaries that the requests name. Returns those that need not wait for another, and the diaries."""
         bookable = [request for request in requests if may_be_booked(request, now)]
         wanted = Counter(candidate.service_id for request in bookable for candidate in request.data.candidates)
         if not wanted:
-            return {}
+            return requests, {}
         until = max(latest_start(request, now) for request in bookable)
         rows = await connection.fetch(LOCK_DIARIES, list(wanted), list(wanted.values()), now + self._lead, until)
         diaries: dict[str, Diary] = {}
@@ -207,13 +221,27 @@ class Diaries:
             if starts_at is not None:
                 diary.add(starts_at, minutes, free)
         missing = wanted.keys() - diaries.keys()
-        if missing and any(
-            now - request.time < NOT_LISTED_YET
-            and not missing.isdisjoint(candidate.service_id for candidate in request.data.candidates)
-            for request in bookable
-        ):
-            raise Transient(f"{len(missing)} services are candidates, but booking has not read of them yet")
-        return diaries
+        return self._without_waiting(requests, missing, now) if missing else requests, diaries
+
+    def _without_waiting(
+        self, requests: Sequence[BookingRequested], missing: set[str], now: datetime
+    ) -> list[BookingRequested]:
+        """Leave out who names a service that may yet be listed, and what follows on the same key."""
+        named = [
+            missing.intersection(candidate.service_id for candidate in request.data.candidates)
+            if may_be_booked(request, now)
+            else set()
+            for request in requests
+        ]
+        for request, services in zip(requests, named, strict=True):
+            if now - request.time >= NOT_LISTED_YET:
+                self._waited_for |= services
+        waiting = {
+            request.partitionkey
+            for request, services in zip(requests, named, strict=True)
+            if not services <= self._waited_for
+        }
+        return [request for request in requests if request.partitionkey not in waiting]
 
     # Diaries
 

@@ -20,6 +20,12 @@ from services.chassis.settings import Settings
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 """A connection as the pool lends it."""
 
+SILENT_MS = 5_000
+"""How long a session may say nothing amid a transaction before PostgreSQL ends it.
+
+Below the session time-out of Kafka's groups: a process that froze has lost its locks before others get its partitions.
+"""
+
 _HERE = Path(__file__).parent / "migrations"
 OUTBOX = _HERE / "outbox"
 AUDIT = _HERE / "audit"
@@ -98,7 +104,7 @@ class Database:
                     "role": self.role,
                     "search_path": self.schema,
                     "application_name": f"onward-{self.schema}",
-                    "idle_in_transaction_session_timeout": "30000",
+                    "idle_in_transaction_session_timeout": str(SILENT_MS),
                     "jit": "off",
                     # A generic plan made while a table was empty is ten times slower, and stays.
                     "plan_cache_mode": "force_custom_plan",

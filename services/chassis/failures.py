@@ -1,15 +1,26 @@
 """Failures are decided here, in one place: what is retried, what is buried, and what stops the service."""
 
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
 
 import asyncpg
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
+from contracts.envelope import Event
+
 
 class Transient(Exception):
     """Something we depend on cannot answer now: retried with growing pauses, nothing skipped."""
+
+
+class Unfinished(Transient):
+    """A part of a batch must wait. What is told of the rest is told now, and again when the whole batch is repeated."""
+
+    def __init__(self, told: Sequence[Event], why: str) -> None:
+        super().__init__(why)
+        self.told = told
 
 
 class Poison(Exception):

@@ -20,7 +20,7 @@ from contracts.envelope import Event
 from contracts.topics import COMPACTED
 from services.chassis import traces
 from services.chassis.decoding import Readable, Record, Unreadable, decode
-from services.chassis.failures import Poison, is_transient, where
+from services.chassis.failures import Poison, Unfinished, is_transient, where
 from services.chassis.log import logger
 from services.chassis.metrics import BURIED, BURIED_BECAUSE, READ, RETRIES, STEP_RECORDS, STEP_SECONDS
 from services.chassis.publishing import Publisher
@@ -47,6 +47,8 @@ BUGS_SECONDS = 60.0
 POLL_MS = 500
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
+LONGEST_PAUSE_UNFINISHED = 1.0
+"""Where only a part of a batch waits, what comes after it can be processed: it is looked at more often."""
 
 
 class Graveyard(Protocol):
@@ -156,7 +158,11 @@ class Step(ConsumerRebalanceListener):
         first_of_each: dict[UUID, tuple[Record, Readable]] = {}
         for record, event in events:
             first_of_each.setdefault(event.id, (record, event))
-        told = await self._decide(list(first_of_each.values()), dead, handle or self.handler)
+        try:
+            told = await self._decide(list(first_of_each.values()), dead, handle or self.handler)
+        except Unfinished as unfinished:
+            await self._publisher.tell(unfinished.told)
+            raise  # the dead are buried when the batch is whole, and so once
         if len({event.id for event in told}) < len(told):
             raise EffectsShareId(f"{self.reader} told two effects of {self.topic} under one id")
         if dead:
@@ -225,7 +231,7 @@ class Step(ConsumerRebalanceListener):
                     place = where(error)
                     self._log.error("stopped_by_a_bug", topic=self.topic, error=type(error).__name__, reason=place)
                     self._breaker.trip(f"{self.reader} failed on {self.topic}: {type(error).__name__} at {place}")
-                self._put_off(records)
+                self._put_off(records, LONGEST_PAUSE_UNFINISHED if isinstance(error, Unfinished) else LONGEST_PAUSE)
                 return
             self._failures = 0
             self._resume_at = 0.0
@@ -268,12 +274,12 @@ class Step(ConsumerRebalanceListener):
             await self._run_or_halve(records[:half], handle, failing)
             await self._run_or_halve(records[half:], handle, failing)
 
-    def _put_off(self, records: Sequence[Record]) -> None:
+    def _put_off(self, records: Sequence[Record], longest: float) -> None:
         for record in records:
             partition = TopicPartition(record.topic, record.partition)
             self._retry_from[partition] = min(record.offset, self._retry_from.get(partition, record.offset))
         doublings = min(self._failures, 10)  # a long outage must not overflow a float
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**doublings) * random.uniform(0.5, 1.0)  # noqa: S311 a jitter
+        pause = min(longest, FIRST_PAUSE * 2**doublings) * random.uniform(0.5, 1.0)  # noqa: S311 a jitter
         self._resume_at = time.monotonic() + pause
         self._failures += 1
 

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from contracts.bookings import BookingConfirmed, BookingExhausted
-from services.chassis.failures import Transient, is_transient
+from services.chassis.failures import Unfinished, is_transient
 from tests.booking_processes import PATIENCE, Booking, Clock, booking, confirmed, exhausted, faults, stranger, waiting
 from tests.booking_requests import NOON, candidate, listed, requested, service, session
 
@@ -235,7 +235,7 @@ async def test_a_diary_that_was_listed_after_the_lock_is_not_held_unlocked(datab
             await waiting(third, 1)
             await lister.lists(service("S9", session("12:30", "13:00")))
             [other] = await lister.settles(requested(2, "S9"))
-        with pytest.raises(Transient):
+        with pytest.raises(Unfinished):
             await settling
         [outcome] = await process.settles(requested(1, "S1", "S9", "S2"))
         assert ("S9", "S2") == (other.data.service.service_id, outcome.data.service.service_id)
@@ -261,14 +261,40 @@ async def test_whatever_the_server_defaults_to_each_statement_sees_what_was_comm
 
 
 async def test_a_service_that_booking_has_not_read_of_yet_is_waited_for(process: Booking) -> None:
-    """Pathways knew it a moment ago: put off, with nothing stored, until the listing is read."""
-    requests = requested(1, "S1"), requested(2, "S9", time=NOON - timedelta(seconds=29))
-    with pytest.raises(Transient):
+    """Pathways knew it a moment ago: who names it is put off until the listing is read, and nobody else."""
+    waits = requested(2, "S9", time=NOON - timedelta(seconds=29))
+    requests = requested(1, "S1"), waits, requested(3, "S1")
+    with pytest.raises(Unfinished) as put_off:
         await process.settles(*requests)
-    assert [] == await process.rows("select * from placements")
+    first, last = [outcome.to_json() for outcome in put_off.value.told]
+    assert {(first.decode(),), (last.decode(),)} == set(await process.rows("select told from placements"))
     await process.lists(service("S9", session()))
-    assert ["S1", "S9"] == [outcome.data.service.service_id for outcome in await process.settles(*requests)]
+    told = await process.settles(*requests)
+    assert (first, "S9", last) == (told[0].to_json(), told[1].data.service.service_id, told[2].to_json())
     assert [] == await faults(process)
+
+
+async def test_what_follows_on_the_key_of_one_that_waits_does_not_overtake_it(process: Booking) -> None:
+    """Outcomes of one referral are told in the order of its placements."""
+    waits, other = requested(1, "S9"), requested(3, "S1")
+    follows = requested(2, "S1").model_copy(update={"partitionkey": waits.partitionkey})
+    with pytest.raises(Unfinished) as put_off:
+        await process.settles(waits, follows, other)
+    assert [other.id] == [outcome.causationid for outcome in put_off.value.told]
+
+
+async def test_a_service_that_was_waited_for_in_vain_is_not_waited_for_again(process: Booking) -> None:
+    """Until it is listed: then it is booked like any other."""
+    await process.settles(requested(1, "S9", time=NOON - timedelta(seconds=30)))
+    [outcome] = await process.settles(requested(2, "S9", "S1"))
+    assert ("S1", [("S9", "no diary")]) == (
+        outcome.data.service.service_id,
+        [(tried.service_id, tried.why) for tried in outcome.data.tried],
+    )
+    with pytest.raises(Unfinished):
+        await process.settles(requested(3, "S9", "S8", "S1"))
+    await process.lists(service("S9", session()))
+    assert ["S9"] == [outcome.data.service.service_id for outcome in await process.settles(requested(4, "S9", "S1"))]
 
 
 async def test_a_service_that_booking_never_reads_of_has_no_diary(process: Booking) -> None:

@@ -11,7 +11,7 @@ from contracts.placements import BookingRequested
 from contracts.topics import Topic
 from services.booking.handlers import keep_diaries, place
 from services.chassis.decoding import Record
-from services.chassis.failures import Transient
+from services.chassis.failures import Transient, Unfinished
 from services.chassis.step import Breaker, Handler, Step
 from tests.booking_processes import Booking, booking, faults
 from tests.booking_requests import listed, requested, service, session
@@ -91,17 +91,20 @@ async def test_a_record_that_is_no_placement_is_buried_alone(placements: Reader)
     assert [junk] == [record for record, _ in placements.graveyard.dead]
 
 
-async def test_a_placement_that_must_wait_for_a_listing_puts_the_batch_off(
-    placements: Reader, process: Booking
-) -> None:
-    """Nothing is told, nothing is buried; once the listing is read all of it is told."""
-    records = [record_of(requested(1, "S1")), record_of(requested(2, "S9"), offset=1)]
-    with pytest.raises(Transient):
+async def test_a_placement_that_must_wait_for_a_listing_holds_nobody_up(placements: Reader, process: Booking) -> None:
+    """The others are told at once and nothing is buried; once the listing is read it is told, and they again."""
+    junk = Record(Topic.PLACEMENTS, 0, 3, None, b'{"data": {}}', (("type", b"booking.requested"),))
+    others = [record_of(requested(number, "S1"), offset=number) for number in (0, 2)]
+    records = [others[0], record_of(requested(1, "S9"), offset=1), others[1], junk]
+    with pytest.raises(Unfinished):
         await placements.reads(*records)
-    assert ([], []) == (placements.publisher.told, placements.graveyard.dead)
+    at_once = [told.to_json() for told in placements.publisher.told]
+    assert (2, []) == (len(at_once), placements.graveyard.dead)
     services = Reader(Topic.SERVICES, ServiceListed, partial(keep_diaries, diaries=process.diaries))
     assert [] == await services.reads(record_of(listed(service("S9", session()))))
-    assert 2 == len(await placements.reads(*records))
+    told = await placements.reads(*records)
+    assert (at_once, at_once) == (told[:2], [told[2], told[4]])
+    assert [junk] == [record for record, _ in placements.graveyard.dead]
 
 
 async def test_a_listing_is_kept_and_tells_nothing(process: Booking) -> None:

@@ -1,9 +1,10 @@
-"""Faults of PostgreSQL amid placements: each has one outcome, what is told is what is stored, no place too many."""
+"""Faults of PostgreSQL and of processes amid placements: one outcome each, what is stored, no place too many."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import psycopg
@@ -15,16 +16,21 @@ from services.backing import postgres
 from services.booking.service import build
 from services.chassis.kafka import Kafka
 from services.chassis.service import Service
+from services.cli.topics import compare
 from tests.booking_processes import FAULTS, stranger, waiting
 from tests.booking_requests import listed, requested, service, session
 from tests.chassis_examples import everything_on, hosted, make_topics, settings, until
 from tests.own_servers import Servers
+from tests.running import System
 
 pytestmark = [pytest.mark.backing, pytest.mark.faults]
 
 TOPICS = ("services", "placements", "bookings", "booking.dlq")
 SERVICES = ("S-1", "S-2")
 ROOM = session(capacity=3)
+HELD_UP_SECONDS = 20
+"""Longer than a process that froze may keep its locks (5 s) and its partitions (6 s), and shorter than a statement may
+wait (30 s)."""
 OUTCOMES = {"booking.confirmed": BookingConfirmed, "booking.exhausted": BookingExhausted}
 
 
@@ -152,3 +158,59 @@ def take_every_connection(greedy: ExitStack, database: str) -> None:
         with suppress(psycopg.OperationalError):
             while True:
                 greedy.enter_context(psycopg.connect(database))
+
+
+@pytest.mark.parametrize(
+    "halt",
+    ["select from diaries for no key update", "lock table placements in access exclusive mode"],
+    ids=["under the locks of its diaries", "before it has any lock"],
+)
+async def test_two_booking_processes_that_both_think_they_own_a_partition(
+    kafka: Kafka, database: str, prefix: str, tmp_path: Path, halt: str
+) -> None:
+    """One freezes amid a batch, the other settles that too, and the first goes on with it: each has one outcome."""
+    asked = placements(600)
+    system = await asyncio.to_thread(System.prepare, kafka, database, prefix, tmp_path)
+    await compare(kafka, prefix, change=True)
+    try:
+        system.start("booking")
+        system.start("booking-too", "booking")
+        await asyncio.to_thread(system.wait_until_ready)
+        async with hosted(Service("pathways", settings(kafka, prefix=prefix))) as sender, stranger(database) as holder:
+            await sender.publisher.tell([listed(service(name, ROOM)) for name in SERVICES])
+            await diaries_are_kept(database)
+            await sender.publisher.tell(asked[:100])
+            await account(kafka, database, prefix, asked[:100])
+            async with holder.transaction():
+                await holder.execute(halt)
+                await sender.publisher.tell(asked[100:400])
+                await waiting(holder, 2)
+                system.freeze("booking")
+            await sender.publisher.tell(asked[400:])
+            await account(kafka, database, prefix, asked)
+            told = len(await everything_on(kafka, f"{prefix}bookings"))
+            longest = await holder.fetchval(LONGEST_SILENCE)
+            system.thaw("booking")
+            await went_on(kafka, prefix, tmp_path / "booking.log", told)
+            await asyncio.to_thread(system.wait_until_ready)
+            await account(kafka, database, prefix, asked)
+        print(f"\nthe other was held up for {longest:.1f} s")
+        assert longest < HELD_UP_SECONDS
+    finally:
+        await asyncio.to_thread(system.stop)
+
+
+LONGEST_SILENCE = """
+select extract(epoch from max(after - settled_at))
+from (select settled_at, lead(settled_at) over (order by settled_at) after from placements) gaps
+"""
+
+
+async def went_on(kafka: Kafka, prefix: str, log: Path, told: int) -> None:
+    """Return once the process that was thawed told its batch again, or lost the connection that it settled it with."""
+    async with asyncio.timeout(30):
+        while (
+            "put_off" not in await asyncio.to_thread(log.read_text)
+            and len(await everything_on(kafka, f"{prefix}bookings")) == told
+        ):
+            await asyncio.sleep(0.1)

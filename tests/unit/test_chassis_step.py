@@ -17,7 +17,7 @@ from contracts.directory import CapacityReported, DeskListed
 from contracts.envelope import Event
 from services.chassis import log, step
 from services.chassis.decoding import Record
-from services.chassis.failures import Poison, Transient
+from services.chassis.failures import Poison, Transient, Unfinished
 from services.chassis.step import Breaker, EffectsShareId, Handler, Step
 from tests.chassis_examples import desk, effect, tell_effects, until
 from tests.recording import RecordingGraveyard, RecordingPublisher, record_of
@@ -354,6 +354,45 @@ async def test_pauses_grow_to_a_bound_and_differ(monkeypatch: pytest.MonkeyPatch
     assert step.FIRST_PAUSE >= pauses[0] >= step.FIRST_PAUSE / 2
     assert step.LONGEST_PAUSE >= max(pauses[-500:]) > step.LONGEST_PAUSE * 0.9
     assert step.LONGEST_PAUSE / 2 <= min(pauses[-500:]) < step.LONGEST_PAUSE * 0.6
+
+
+async def test_what_is_ready_is_told_while_the_rest_of_its_batch_waits(at_once: None) -> None:
+    """Nothing of the batch is committed or buried before all of it is told."""
+    waits, ready = events = [desk(), desk()]
+    told_at_once: list[UUID] = []
+
+    async def handler(batch: Sequence[DeskListed]) -> list[CapacityReported]:
+        if not told_at_once:
+            told_at_once.append(effect(ready).id)
+            raise Unfinished([effect(ready)], "one must wait")
+        return await tell_effects(batch)
+
+    reader = Reader(handler, *(at(event, offset) for offset, event in enumerate(events)))
+    await reader.join()
+    await reader.turn()
+    await reader.step.commit()
+    assert (told_at_once, {}) == (reader.told, reader.log.committed)
+    await reader.settle()
+    await reader.step.commit()
+    assert [effect(ready).id, effect(waits).id, effect(ready).id] == reader.told
+    assert {P0: 2} == reader.log.committed
+
+
+async def test_what_waits_in_part_is_looked_at_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes after it must not wait for long."""
+    clock = 1000.0
+    monkeypatch.setattr(step, "time", SimpleNamespace(monotonic=lambda: clock))
+
+    async def handler(_: Sequence[DeskListed]) -> list[CapacityReported]:
+        raise Unfinished([], "all must wait")
+
+    reader = Reader(handler, at(desk(), 0))
+    await reader.join()
+    for _ in range(50):
+        await reader.turn()
+        pause = reader.step._resume_at - clock
+        clock = reader.step._resume_at
+        assert step.LONGEST_PAUSE_UNFINISHED >= pause
 
 
 async def test_records_of_a_partition_that_came_during_a_pause_are_not_lost() -> None:
