@@ -22,9 +22,10 @@ from contracts.directory import (
 )
 from contracts.people import Age, Position
 from services.pathways.capacity import CapacityOrder
+from services.pathways.filters import METRES
 from services.pathways.index import Index
 from services.pathways.request import AgeSpan, Area, Needs, SearchRequest
-from services.pathways.search import explain, search, search_many
+from services.pathways.search import Place, explain, places_of_many, search, search_many
 from services.pathways.search_rules import SearchRules
 from tests import plain_search
 from tests.pathways_examples import HERE, NOON, listed, reported, service
@@ -283,6 +284,11 @@ def deciders(ordered: list[tuple[Any, ...]]) -> list[str]:
     return decided
 
 
+def shown(places: list[Place]) -> list[tuple[str, float]]:
+    """Places as candidates show them: ids, and km."""
+    return [(one.service_id, round(one.metres / METRES, 2)) for one in places]
+
+
 def compare(asked: bytes, drawn: list[bytes]) -> list[str]:
     """One directory, one query: both searches, and what each service fails.
 
@@ -298,6 +304,8 @@ def compare(asked: bytes, drawn: list[bytes]) -> list[str]:
     request = request_of(query)
     ranked = search(index.snapshot, request)
     assert expected.candidates == [(one.service_id, one.distance_km) for one in ranked.candidates]
+    [places] = places_of_many(index.snapshot, [request])
+    assert expected.candidates == shown(places)
     assert expected.near_misses == [(miss.service_id, miss.failed) for miss in ranked.near_misses]
     assert expected.proposed == (ranked.proposed and ranked.proposed.service_id)
     assert expected.catch_all == [one.service_id for one in ranked.catch_all]
@@ -311,6 +319,7 @@ def compare(asked: bytes, drawn: list[bytes]) -> list[str]:
         # Among others in one batch it is answered as alone.
         later = request._replace(at=query.at + timedelta(days=1, minutes=7))
         assert ranked == search_many(index.snapshot, [later, request, later])[1]
+        assert places == places_of_many(index.snapshot, [later, request, later])[1]
     return [next(iter(wrong)) for wrong in expected.failed.values() if len(wrong) == 1] + deciders(expected.keys)
 
 

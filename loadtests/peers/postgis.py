@@ -1,7 +1,7 @@
 """The peer of the search: PostgreSQL with PostGIS, in a cluster of its own, indexed and asked as an expert would.
 
 It filters and orders as the search does, and answers the same candidates. It does not look for near misses, nor for
-what to propose, nor say why: the search does all of that in the time that is compared.
+what to propose, nor say why: the time of a search that is compared is without them.
 
 Debian and Ubuntu: `apt-get install postgresql-15-postgis-3`, which is done here where it may be. Elsewhere, put the
 programs of a PostgreSQL 14 or newer with PostGIS 3 into the PATH.

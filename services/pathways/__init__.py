@@ -6,7 +6,9 @@ Tells `booking.requested`, one for each referral that was triaged, and `service.
 `capacity.reported`. Remembers the directory and every capacity report. Ranking uses the index alone.
 
 How a search goes: `request.SearchRequest` says what is asked; `search.search(snapshot, request)` and
-`search.search_many(snapshot, requests)` answer it with `search.Ranked`; `search.explain(snapshot, request, service_id)`
-says of any service its place and why, or every criterion that excludes it. `index.Index.snapshot` is the directory at
-one moment. `placing` turns a brief into a request, and its answer into candidates.
+`search.search_many(snapshot, requests)` answer it with `search.Ranked`, and for less
+`search.places_of_many(snapshot, requests)` with the candidates' ids and distances alone;
+`search.explain(snapshot, request, service_id)` says of any service its place and why, or every criterion that excludes
+it. `index.Index.snapshot` is the directory at one moment. `placing` turns a brief into a request, and its answer into
+candidates.
 """

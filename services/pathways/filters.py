@@ -139,7 +139,7 @@ def field_of(snapshot: Snapshot, requests: Sequence[SearchRequest], asked: Asked
     Of a type, those that pass the first filters; those that are named, whatever they fail; and for each search the
     emergency departments near it, whatever they fail.
     """
-    found = _named(snapshot, requests), _of_types(snapshot, requests, asked)
+    found = _named(snapshot, requests), _of_types(snapshot, requests, asked, proposals=True)
     search, choice, slot = (np.concatenate(columns) for columns in zip(*found, strict=True))
     named = np.arange(len(search)) < len(found[0][0])
     bits = _first_stage(snapshot, requests, asked, search, slot)
@@ -156,6 +156,26 @@ def field_of(snapshot: Snapshot, requests: Sequence[SearchRequest], asked: Asked
     return field
 
 
+def suitable_of(snapshot: Snapshot, requests: Sequence[SearchRequest], asked: Asked) -> Field:
+    """Of the same services those that fail nothing, and none to propose: what fails is looked at no further."""
+    named = _named(snapshot, requests)
+    search, choice, slot = _of_types(snapshot, requests, asked, proposals=False)
+    if len(named[0]):
+        near = _outside(snapshot, requests, asked, named[0], named[2]) == 0
+        search, choice, slot = (
+            np.concatenate((first[near], then)) for first, then in zip(named, (search, choice, slot), strict=True)
+        )
+    search, choice, slot = _passing(_first_stage(snapshot, requests, asked, search, slot), search, choice, slot)
+    search, choice, slot = _passing(_second_stage(snapshot, asked, search, slot), search, choice, slot)
+    search, choice, slot = _passing(_closed(snapshot, asked, search, slot), search, choice, slot)
+    return Field(search, choice, slot, np.zeros(len(slot), np.int32), _metres(snapshot, asked, search, slot))
+
+
+def _passing(bits: Numbers, search: Numbers, choice: Numbers, slot: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    passing = np.flatnonzero(bits == 0)
+    return search[passing], choice[passing], slot[passing]
+
+
 def _named(snapshot: Snapshot, requests: Sequence[SearchRequest]) -> tuple[Numbers, Numbers, Numbers]:
     pairs = [
         (search, choice if request.in_order else 0, slot)
@@ -167,8 +187,10 @@ def _named(snapshot: Snapshot, requests: Sequence[SearchRequest]) -> tuple[Numbe
     return columns[:, 0], columns[:, 1], columns[:, 2]
 
 
-def _of_types(snapshot: Snapshot, requests: Sequence[SearchRequest], asked: Asked) -> tuple[Numbers, Numbers, Numbers]:
-    """The active services of the types that are wanted, inside each search's square."""
+def _of_types(
+    snapshot: Snapshot, requests: Sequence[SearchRequest], asked: Asked, *, proposals: bool
+) -> tuple[Numbers, Numbers, Numbers]:
+    """The active services of the types that are wanted, inside each search's square; and those to propose."""
     wished: list[tuple[int, int, int, Square]] = []
     for search, request in enumerate(requests):
         square = Square.around(request.position, asked.distances[search].km)
@@ -180,9 +202,10 @@ def _of_types(snapshot: Snapshot, requests: Sequence[SearchRequest], asked: Aske
                 if isinstance(one, int):
                     types.setdefault(one, choice if request.in_order else 0)
             wished += [(search, choice, service_type, square) for service_type, choice in types.items()]
-        wished.append((search, PROPOSAL, EMERGENCY_DEPARTMENT, Square.around(request.position, NATIONAL_KM)))
-    numbers = np.array([one[:3] for one in wished])
-    squares = np.array([one[3] for one in wished])
+        if proposals:
+            wished.append((search, PROPOSAL, EMERGENCY_DEPARTMENT, Square.around(request.position, NATIONAL_KM)))
+    numbers = np.array([one[:3] for one in wished], np.int64).reshape(-1, 3)
+    squares = np.array([one[3] for one in wished]).reshape(-1, 4)
     south, north, west, east = squares.T
     lowest = np.maximum(np.floor((south + 90.0 - HAIR) / BAND_DEGREES), 0)
     bands = (np.minimum(np.floor((north + 90.0 + HAIR) / BAND_DEGREES), BANDS - 1) - lowest).astype(np.int64) + 1

@@ -22,6 +22,9 @@ from services.pathways.search_rules import LOWEST_RANK
 
 BEST_OF_A_TYPE = 2
 
+FURTHER_THAN_ANY = 1e9
+"""Metres. More than the Earth's girth and what capacity adds."""
+
 MOST_CHOICES, MOST_TYPES = 1 << 16, 10_000
 
 OWN_SURGERY, COMMISSIONED_RESTRICTED, COMMISSIONED, OTHER = range(4)
@@ -37,6 +40,11 @@ class Grades(NamedTuple):
     tie: Numbers
     adds: Floats
     """Metres by which its capacity puts it further back."""
+
+    def where(self, chosen: Numbers) -> "Grades":
+        """The grades at these places."""
+        elsewhere, rank, tie, adds = self
+        return Grades(elsewhere[chosen], rank[chosen], tie[chosen], adds[chosen])
 
 
 def grades_of(snapshot: Snapshot, requests: Sequence[SearchRequest], asked: Asked, found: Field) -> Grades:
@@ -113,6 +121,25 @@ def by_road(found: Field, journeys: Sequence[Journeys | None] | None) -> Field:
             else:
                 metres[place] = round(journey.km * METRES)
     return found._replace(metres=metres).where(reached)
+
+
+def foremost(snapshot: Snapshot, requests: Sequence[SearchRequest], found: Field, grades: Grades) -> Numbers:
+    """Places in a field among which are all that may be taken: mostly few, and so quickly put in order.
+
+    What was found for one type lies together. Of such a run stays what is no worse than the second best.
+    """
+    if len(found.slot) == 0 or any(isinstance(one, str) for request in requests for one in request.wanted or ()):
+        return np.arange(len(found.slot))
+    types = snapshot.columns.service_type[found.slot]
+    begins = np.ones(len(types), np.bool_)
+    begins[1:] = (types[1:] != types[:-1]) | (found.search[1:] != found.search[:-1])
+    runs = np.flatnonzero(begins)
+    worth = (grades.elsewhere * 4 + grades.tie) * FURTHER_THAN_ANY + found.metres + grades.adds
+    best = np.minimum.reduceat(worth, runs)
+    run = np.cumsum(begins) - 1
+    second = np.minimum.reduceat(np.where(worth == best[run], np.inf, worth), runs)
+    front: Numbers = np.flatnonzero(worth <= second[run])
+    return front
 
 
 def ordered(snapshot: Snapshot, found: Field, grades: Grades) -> Numbers:

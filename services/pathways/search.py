@@ -23,6 +23,7 @@ from services.pathways.filters import (
     asked_of,
     field_of,
     session_minutes,
+    suitable_of,
 )
 from services.pathways.index import Entry, Snapshot
 from services.pathways.opening_hours import LONDON
@@ -34,6 +35,7 @@ from services.pathways.ranking import (
     Grades,
     by_road,
     first_of_each,
+    foremost,
     grades_of,
     nearest_failing_one,
     nearness,
@@ -93,6 +95,33 @@ def search_many(snapshot: Snapshot, requests: Sequence[SearchRequest]) -> list[R
     return Search(snapshot, requests).ranked() if requests else []
 
 
+class Place(NamedTuple):
+    """Who stands at a place of a search, without a word about it."""
+
+    service_id: str
+    metres: float
+
+
+def places_of_many(snapshot: Snapshot, requests: Sequence[SearchRequest]) -> list[list[Place]]:
+    """Of many searches together the candidates alone, in order: no reasons, near misses or proposals."""
+    places: list[list[Place]] = [[] for _ in requests]
+    if not requests:
+        return places
+    asked = asked_of(snapshot, requests)
+    found = suitable_of(snapshot, requests, asked)
+    grades = grades_of(snapshot, requests, asked, found)
+    front = foremost(snapshot, requests, found, grades)
+    found = found.where(front)
+    found = found.where(ordered(snapshot, found, grades.where(front)))
+    found = found.where(taken(snapshot, requests, found))
+    entries = snapshot.entries
+    for search, slot, metres in zip(found.search.tolist(), found.slot.tolist(), found.metres.tolist(), strict=True):
+        of_search = places[search]
+        if len(of_search) < MOST_CANDIDATES:
+            of_search.append(Place(entries[slot].always["service_id"], metres))
+    return places
+
+
 class Search:
     """Searches that have been filtered. Where there is a road service, it is asked for `trips` before they are ranked.
 
@@ -122,7 +151,9 @@ class Search:
         """What was found, in order. `journeys` are a road service's, one answer for each of `trips`."""
         requests = self._requests
         candidates: list[list[Candidate]] = [[] for _ in requests]
-        found, grades, order = self._in_order(journeys)
+        found, grades = self._graded(journeys)
+        front = foremost(self._snapshot, requests, found, grades)
+        order = front[ordered(self._snapshot, found.where(front), grades.where(front))]
         places = order[taken(self._snapshot, requests, found.where(order))]
         nearer = nearness(self._snapshot, found)
         for search, choice, slot, metres, *standing in zip(
@@ -148,10 +179,9 @@ class Search:
             for one in range(len(requests))
         ]
 
-    def _in_order(self, journeys: Sequence[Journeys | None] | None) -> tuple[Field, Grades, Numbers]:
+    def _graded(self, journeys: Sequence[Journeys | None] | None) -> tuple[Field, Grades]:
         found = self._found if journeys is None else by_road(self._shortlisted, journeys)
-        grades = grades_of(self._snapshot, self._requests, self._asked, found)
-        return found, grades, ordered(self._snapshot, found, grades)
+        return found, grades_of(self._snapshot, self._requests, self._asked, found)
 
     def explained(self) -> Explained:
         """Of the one service that the one search named: what excludes it, or that it would be a candidate."""
@@ -165,8 +195,8 @@ class Search:
 
     def standing(self, service_id: str) -> tuple[int, int]:
         """Of one that the one search found: how many of its type go before it, and how many of its type there are."""
-        found, _, order = self._in_order(None)
-        slots = found.slot[order]
+        found, grades = self._graded(None)
+        slots = found.slot[ordered(self._snapshot, found, grades)]
         slot = self._snapshot.slot(service_id)
         types = self._snapshot.columns.service_type
         alike = slots[types[slots] == types[slot]].tolist()
