@@ -81,6 +81,9 @@ faults: install ## Kill, stop and freeze services, Kafka and PostgreSQL amid tra
 exact: install ## Compare the search with a plain one: ten thousand directories, and the real places of England.
 	$(BIN)/pytest tests/exact
 
+fuzz: install ## Give every topic far more bad input than `make test` does.
+	ONWARD_FUZZ_EXAMPLES=200 $(BIN)/pytest tests/unit/test_every_topic.py
+
 alerts: install ## Check the alert rules and real metrics with Prometheus' own tool.
 	@command -v promtool >/dev/null || { echo "promtool was not found: it comes with Prometheus (on Debian and Ubuntu: apt-get install prometheus)"; exit 1; }
 	$(BIN)/pytest -m promtool

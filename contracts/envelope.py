@@ -1,6 +1,6 @@
 """The envelope: CloudEvents 1.0, structured JSON, one event a Kafka message."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID, uuid5
 
@@ -24,6 +24,18 @@ def _without_nul(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_without_nul)]
+
+
+def _in_utc(instant: datetime) -> datetime:
+    try:
+        instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be within the years 1 to 9999 in UTC too") from None
+    return instant
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A time that a stranger names: its offset may push it out of the calendar."""
 
 
 class Event(Data):

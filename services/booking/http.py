@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from contracts.diaries import FreeSlot
+from contracts.envelope import Instant
 from contracts.placements import BookingKind
 from contracts.submissions import ServiceId
 from services.booking.free_slots import FreeSlots
@@ -44,10 +45,10 @@ def routes(free_slots: FreeSlots, *, clock: Callable[[], datetime], horizon: tim
         service_id: ServiceId,
         _caller: CallerOf,
         begin: Annotated[
-            AwareDatetime | None, Query(alias="from", description="slots that begin then or later; from now on if none")
+            Instant | None, Query(alias="from", description="slots that begin then or later; from now on if none")
         ] = None,
         until: Annotated[
-            AwareDatetime | None, Query(description="slots that begin before then; up to the horizon if none")
+            Instant | None, Query(description="slots that begin before then; up to the horizon if none")
         ] = None,
         limit: Annotated[int, Query(ge=1, le=MOST_SLOTS, description="at most so many")] = 50,
     ) -> FreeSlotsShown:

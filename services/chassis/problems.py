@@ -1,9 +1,9 @@
 """Errors over HTTP: RFC 9457 problem details. What was wrong, where, and what to do."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 
 class Fault(BaseModel):
@@ -11,6 +11,15 @@ class Fault(BaseModel):
 
     pointer: str
     message: str
+
+
+class ProblemBody(BaseModel):
+    """What went wrong, as RFC 9457 has it."""
+
+    type: Literal["about:blank"]
+    title: str
+    status: int
+    detail: Annotated[str, Field(description="a sentence: what to do")]
 
 
 class Problem(Exception):

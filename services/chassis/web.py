@@ -21,7 +21,7 @@ from services.chassis.failures import is_transient, where
 from services.chassis.identity import Verifier
 from services.chassis.log import logger
 from services.chassis.metrics import HTTP_SECONDS
-from services.chassis.problems import Fault, Problem, faults_of
+from services.chassis.problems import Fault, Problem, ProblemBody, faults_of
 from services.chassis.service import Service
 
 PROBLEM = "application/problem+json"
@@ -42,9 +42,10 @@ def create_app(services: Sequence[Service], verifier: Verifier) -> FastAPI:
     app.state.verifier = verifier
     for service in services:
         for router in service.routers:
-            app.include_router(router)
+            app.include_router(router, responses=_EVERYWHERE)
     _add_health(app, services, verifier)
     _add_events(app)
+    _describe_problems(app)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -66,7 +67,12 @@ def _add_health(app: FastAPI, services: Sequence[Service], verifier: Verifier) -
     async def live() -> dict[str, str]:
         return {"status": "live"}
 
-    @app.get("/health/ready", tags=["health"], summary="Every hosted service is ready, or why not")
+    @app.get(
+        "/health/ready",
+        tags=["health"],
+        summary="Every hosted service is ready, or why not",
+        responses={503: {"description": "Not ready; each reason", "content": {"application/json": {}}}},
+    )
     async def ready() -> Response:
         reasons = {service.name: service.not_ready() for service in services}
         if verifier.waiting_for:
@@ -76,10 +82,43 @@ def _add_health(app: FastAPI, services: Sequence[Service], verifier: Verifier) -
             {"status": "not ready" if waiting else "ready", "services": reasons}, status_code=503 if waiting else 200
         )
 
-    @app.get("/metrics", tags=["health"], summary="Prometheus metrics")
+    @app.get(
+        "/metrics",
+        tags=["health"],
+        summary="Prometheus metrics",
+        response_class=PlainTextResponse,
+    )
     async def metrics() -> Response:
         await asyncio.gather(*(service.measure() for service in services))
         return PlainTextResponse(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+_EVERYWHERE: dict[int | str, dict[str, Any]] = {
+    401: {"description": "No valid token"},
+    503: {"description": "Something that the answer needs is away: ask again"},
+}
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """Let the document say of every refusal what it is: FastAPI would describe one of its own."""
+    described = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = described()
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+            schemas["Problem"] = ProblemBody.model_json_schema()
+            refused = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+            for path, operations in document["paths"].items():
+                for operation in operations.values():
+                    for status, response in operation["responses"].items():
+                        if status >= "400" and not path.startswith("/health"):
+                            response["content"] = refused
+        return app.openapi_schema or {}
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
 
 def _add_events(app: FastAPI) -> None:

@@ -8,16 +8,16 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
-from starlette.requests import ClientDisconnect
 
 from contracts.people import Desk, Referrer
 from contracts.submissions import ReferralSubmitted, ReferralSubmittedData, Submission
 from services.chassis import traces
+from services.chassis.bodies import received
 from services.chassis.failures import is_transient
 from services.chassis.identity import Caller, CallerOf
 from services.chassis.problems import Problem
-from services.gateway import body as bodies
 from services.gateway.answer import PENDING, UNKNOWN, Answer, Pending
+from services.gateway.body import read
 from services.gateway.desks import Desks
 from services.gateway.handlers import KeyTaken, Result, Settled, Transaction, Unknown
 from services.gateway.marks import marks_of
@@ -55,11 +55,10 @@ def routes(
         # sender's own referral without the patient's identity, so it leaves no row in the audit.
         _speaks_for_itself(request, caller)
         key = _key_of(request)
-        _is_json(request)
         desk = desks.of(caller.organisation)
         if desk is None:
             raise _without_desk(caller.organisation, known=desks_known())
-        submission, digest = bodies.read(await _body(request, settings.body_bytes), organisation=caller.organisation)
+        submission, digest = read(await received(request, settings.body_bytes), organisation=caller.organisation)
         event = _event(submission, caller, desk, request, now=clock(), new_id=new_id, settings=settings)
         preference = preference_of(
             request.headers.getlist("prefer"), default=settings.wait_seconds, longest=settings.longest_wait_seconds
@@ -120,39 +119,6 @@ def _key_of(request: Request) -> UUID:
             "of it, so that a retry is never a second referral.",
         )
     return UUID(match[1])
-
-
-def _is_json(request: Request) -> None:
-    media_type, _, parameters = request.headers.get("content-type", "").partition(";")
-    charset = parameters.replace(" ", "").replace('"', "").lower()
-    if (
-        media_type.strip().lower() != "application/json"
-        or charset not in ("", "charset=utf-8")
-        or request.headers.get("content-encoding", "identity").lower() != "identity"
-    ):
-        raise Problem(
-            415,
-            "The body is not sent as JSON",
-            "Send Content-Type: application/json, in UTF-8 and not compressed.",
-            headers={"Accept-Post": "application/json"},
-        )
-
-
-async def _body(request: Request, most: int) -> bytes:
-    too_large = Problem(413, "The body is too large", f"A submission has at most {most} bytes.")
-    announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > most:
-        raise too_large
-    chunks, size = [], 0
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > most:
-                raise too_large
-            chunks.append(chunk)
-    except ClientDisconnect:
-        raise Problem(400, "The body is not whole", "The connection ended before the body did.") from None
-    return b"".join(chunks)
 
 
 def _without_desk(organisation: str, *, known: bool) -> Problem:

@@ -44,7 +44,11 @@ def routes(messages: Messages, database: Database) -> APIRouter:
     """The routes of this service."""
     router = APIRouter(tags=["messages"])
 
-    @router.get("/messages/{message_id}", summary="What was told to whom, by which channel, and how far it got")
+    @router.get(
+        "/messages/{message_id}",
+        summary="What was told to whom, by which channel, and how far it got",
+        responses={404: {"description": "No such message for the token's organisation"}},
+    )
     async def read(message_id: UUID, caller: CallerOf) -> MessageRead:
         told = await messages.find(message_id, caller.organisation)
         if told is None:

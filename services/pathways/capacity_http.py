@@ -3,11 +3,12 @@
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from contracts.envelope import Text
 from contracts.submissions import ServiceId
+from services.chassis.bodies import read, received
 from services.chassis.identity import CallerOf
 from services.chassis.problems import Problem
 from services.pathways.capacity import (
@@ -20,6 +21,8 @@ from services.pathways.capacity import (
 from services.pathways.capacity_store import CapacityReports, History, NoSuchService, NotItsOwn, Report
 
 MOST_REPORTS = 200
+MOST_BYTES = 16_384
+"""The longest notes, in any spelling, and all else."""
 
 
 class CapacityBody(BaseModel):
@@ -43,9 +46,20 @@ def routes(reports: CapacityReports) -> APIRouter:
     """The routes of capacity."""
     router = APIRouter(tags=["directory"])
 
-    @router.put("/services/{service_id}/capacity", summary="Report how full a service is", responses=_REPORTED)
-    async def report(service_id: ServiceId, body: CapacityBody, caller: CallerOf) -> Report:
+    @router.put(
+        "/services/{service_id}/capacity",
+        summary="Report how full a service is",
+        responses=_REPORTED,
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": CapacityBody.model_json_schema()}},
+            }
+        },
+    )
+    async def report(service_id: ServiceId, request: Request, caller: CallerOf) -> Report:
         """The service is this full from now on, until the report runs out or another takes its place."""
+        body, _ = read(await received(request, MOST_BYTES), CapacityBody, title="The report cannot be used")
         try:
             return await reports.report(
                 service_id,
@@ -87,4 +101,9 @@ _READ: dict[int | str, dict[str, Any]] = {
     404: {"description": "The directory has no entry of this id"},
     422: {"description": "Every fault of the request"},
 }
-_REPORTED = _READ | {403: {"description": "The service is another organisation's"}}
+_REPORTED = _READ | {
+    400: {"description": "The body is not JSON"},
+    403: {"description": "The service is another organisation's"},
+    413: {"description": "The body is too large"},
+    415: {"description": "The body is not application/json"},
+}

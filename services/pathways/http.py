@@ -8,6 +8,7 @@ from fastapi.responses import StreamingResponse
 
 from contracts.directory import ServiceListedData
 from contracts.people import Desk
+from contracts.submissions import ServiceId
 from services.chassis.identity import CallerOf
 from services.chassis.problems import Problem
 from services.pathways.directory_file import DirectoryFaulty, entries, sound, write_rows
@@ -82,8 +83,12 @@ def routes(listings: Listings) -> APIRouter:
         """Services, then desks, one a line, as `POST /services/import` takes them."""
         return StreamingResponse(listings.pages(), media_type="application/jsonl")
 
-    @router.get("/services/{service_id}", summary="A directory entry, with its version")
-    async def read(service_id: str, _caller: CallerOf) -> ServiceListedData:
+    @router.get(
+        "/services/{service_id}",
+        summary="A directory entry, with its version",
+        responses={404: {"description": "The directory has no entry of this id"}},
+    )
+    async def read(service_id: ServiceId, _caller: CallerOf) -> ServiceListedData:
         """The entry as it is listed, also one that is delisted."""
         entry = await listings.service(service_id)
         if entry is None:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 
 from services.chassis.audit import audit
@@ -18,6 +18,10 @@ from services.referrals.unreadable_store import DeadLetterBox
 
 ROLE = "operator"
 MOST = 200
+HIGHEST = 2**63 - 1
+"""What the table numbers its rows with."""
+
+Number = Annotated[int, Path(ge=1, le=HIGHEST)]
 
 SendAgain = Callable[[DeadLetter], Awaitable[None]]
 """Puts a dead letter before its reader again; returns once it is on the log."""
@@ -75,9 +79,9 @@ def unreadable_routes(
     @router.get("/dead-letters", summary="What could not be read, without content", responses=_OPERATOR)
     async def list_all(
         caller: CallerOf,
-        reader: Annotated[str | None, Query(description="only this service's")] = None,
+        reader: Annotated[str | None, Query(description="only this service's", pattern=r"^[a-z-]{1,40}$")] = None,
         replayed: Annotated[bool, Query(description="those that were sent again too")] = False,
-        after: Annotated[int, Query(ge=0, description="only those with higher numbers")] = 0,
+        after: Annotated[int, Query(ge=0, le=HIGHEST, description="only those with higher numbers")] = 0,
         limit: Annotated[int, Query(ge=1, le=MOST)] = MOST,
     ) -> DeadLetterList:
         """Every dead letter that waits, those without a referral included: unreadable records, which you own."""
@@ -89,14 +93,14 @@ def unreadable_routes(
         )
 
     @router.get("/dead-letters/{number}", summary="A dead letter with its content, and what to do", responses=_ONE)
-    async def read(number: int, caller: CallerOf) -> Shown:
+    async def read(number: Number, caller: CallerOf) -> Shown:
         kept = await find(number, caller)
         await audit(database.pool, caller, "read dead letter", _ids(kept))
         return shown(kept, letters.prefix)
 
     @router.post("/dead-letters/{number}/replay", summary="Send a dead letter again", responses=_ONE | _AGAIN)
     async def replay(
-        number: int,
+        number: Number,
         caller: CallerOf,
         dry_run: Annotated[bool, Query(description="say what would be done, and do nothing")] = False,
     ) -> Replay:

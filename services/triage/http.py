@@ -4,16 +4,13 @@ from collections.abc import Callable
 from datetime import datetime
 
 from fastapi import APIRouter, Request, Response
-from pydantic import ValidationError
 
 from contracts.submissions import Submission
+from services.chassis.bodies import read, received
 from services.chassis.identity import CallerOf
-from services.chassis.problems import Problem, faults_of
 from services.triage.asking import ListedPresentations, listed
 from services.triage.dry_run import DryRun, dry_run
 from services.triage.precedence import Rules
-
-MOST_BYTES = 65_536
 
 
 def routes(rules: Rules, *, clock: Callable[[], datetime]) -> APIRouter:
@@ -29,6 +26,7 @@ def routes(rules: Rules, *, clock: Callable[[], datetime]) -> APIRouter:
             400: {"description": "The body is not JSON"},
             401: {"description": "No valid token"},
             413: {"description": "The body is too large"},
+            415: {"description": "The body is not application/json"},
             422: {"description": "Every fault of the body, each with its JSON pointer"},
         },
         openapi_extra={
@@ -41,7 +39,7 @@ def routes(rules: Rules, *, clock: Callable[[], datetime]) -> APIRouter:
     )
     async def triage(request: Request, _caller: CallerOf) -> Response:
         # Read raw: FastAPI would let through what the contract does not know, and the gateway does not.
-        submission = submission_in(await _body(request))
+        submission, _ = read(await received(request), Submission, title="The submission cannot be used")
         return Response(dry_run(submission, rules, clock()).model_dump_json(), media_type="application/json")
 
     @router.get(
@@ -53,24 +51,3 @@ def routes(rules: Rules, *, clock: Callable[[], datetime]) -> APIRouter:
         return presentations
 
     return router
-
-
-def submission_in(body: bytes) -> Submission:
-    """The submission that a body holds. Raises Problem: 400 when it is not JSON, 422 with every fault."""
-    try:
-        return Submission.model_validate_json(body, extra="forbid")
-    except ValidationError as error:
-        if error.errors(include_input=False)[0]["type"] == "json_invalid":
-            raise Problem(400, "The body is not JSON", "Send a submission as JSON in UTF-8.") from None
-        raise Problem(
-            422, "The submission cannot be used", "Mend each fault and send it again.", faults=faults_of(error)
-        ) from None
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_BYTES:
-            raise Problem(413, "The body is too large", f"A submission has at most {MOST_BYTES} bytes.")
-    return bytes(body)

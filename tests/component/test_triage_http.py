@@ -17,6 +17,7 @@ from services.triage.rule_pack import UnsoundRulePack
 from services.triage.service import build
 from services.triage.settings import SHIPPED
 
+JSON = {"content-type": "application/json"}
 FALL: dict[str, Any] = {
     "patient": {"age": {"value": 84}},
     "position": {"latitude": 54.0, "longitude": -1.5},
@@ -128,13 +129,13 @@ async def test_a_refusal_repeats_no_value(crew: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"fall"])
 async def test_a_body_that_is_not_json(crew: httpx.AsyncClient, body: bytes) -> None:
     """400, as a problem."""
-    answer = await crew.post("/triage", content=body)
+    answer = await crew.post("/triage", content=body, headers=JSON)
     assert (400, "application/problem+json") == (answer.status_code, answer.headers["content-type"])
 
 
 async def test_a_body_that_is_too_large(crew: httpx.AsyncClient) -> None:
     """413: no submission is larger than 65,536 bytes."""
-    answer = await crew.post("/triage", content=b" " * 65_537)
+    answer = await crew.post("/triage", content=b" " * 65_537, headers=JSON)
     assert 413 == answer.status_code
 
 

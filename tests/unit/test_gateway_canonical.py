@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.canonical import digest, faults, parse
+from services.chassis.json_text import faults, parse
+from services.gateway.canonical import digest
 from tests.gateway_examples import submission
 
 JSON = st.recursive(
