@@ -135,7 +135,8 @@ async def test_with_booking_stopped_no_more_is_taken_in_than_can_be_answered(
         await asyncio.to_thread(system.terminate, name)
     system.start("gateway")
     await asyncio.to_thread(system.wait_until_ready)
-    incidents = list(islice(shift(12, [MIDDLE], datetime.now(UTC)), 6))
+    now = datetime.now(UTC)
+    incidents = list(islice(shift(12, [MIDDLE], lambda _: now), 6))
 
     answers = [await refer(client, incident, Prefer="respond-async") for incident in incidents]
     reads = [await client.get(f"{system.url('referrals')}{one.headers['Location']}") for one in answers[:-1]]
