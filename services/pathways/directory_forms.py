@@ -100,6 +100,14 @@ def lines_of(file: BinaryIO) -> Iterator[tuple[int, bytes | FileFault]]:
         yield number, line
 
 
+Parsed = tuple[str, Any]
+"""An event of the parser, and its value."""
+
+STEPS = {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}
+DEEPEST = 32
+"""A FHIR bundle needs about ten."""
+
+
 class Value(NamedTuple):
     """A value directly in a JSON document, or an item of a list there."""
 
@@ -135,28 +143,38 @@ def json_values(file: BinaryIO) -> Iterator[Value | FileFault]:
     file.seek(0)
     lines = _Lines(file)
     try:
-        events = ijson.parse(lines, use_float=True)
+        events = _shallow(ijson.basic_parse(lines, use_float=True))
         first = next(events, None)
-        if first is None or first[1] != "start_map":
+        if first is None or first[0] != "start_map":
             for _ in events:  # it may not even be JSON
                 pass
             yield FileFault(pointer="", line=1, message="it is not an object with services and desks")
             return
-        for prefix, event, value in events:
-            if event == "map_key" and not prefix:
+        for event, value in events:
+            if event == "map_key":  # of the document itself: its values are taken whole
                 yield from _values_of(value, events, lines)
     except (JSONError, ValueError, RecursionError) as error:
         said = str(error).removeprefix("b'").split("\n")[0].split("\\n")[0]
         yield FileFault(pointer="", line=lines.read_so_far, message=f"it is not JSON, or half a file: {said}")
 
 
-def _values_of(name: str, events: Iterator[tuple[str, str, Any]], lines: "_Lines") -> Iterator[Value]:
-    _, event, value = next(events)
+def _shallow(events: Iterator[Parsed]) -> Iterator[Parsed]:
+    """The same events. Raises ValueError for what is nested deeper than any directory."""
+    depth = 0
+    for event, value in events:
+        depth += STEPS.get(event, 0)
+        if depth > DEEPEST:
+            raise ValueError(f"it is nested more than {DEEPEST} deep")
+        yield event, value
+
+
+def _values_of(name: str, events: Iterator[Parsed], lines: "_Lines") -> Iterator[Value]:
+    event, value = next(events)
     if event != "start_array":
         yield Value(name, None, lines.read_so_far, _built(event, value, events))
         return
     number = 0
-    for _, event, value in events:
+    for event, value in events:
         if event == "end_array":
             break
         line = lines.read_so_far
@@ -166,15 +184,15 @@ def _values_of(name: str, events: Iterator[tuple[str, str, Any]], lines: "_Lines
         yield Value(name, None, lines.read_so_far, [])
 
 
-def _built(event: str, value: Any, events: Iterator[tuple[str, str, Any]]) -> Any:
+def _built(event: str, value: Any, events: Iterator[Parsed]) -> Any:
     """The value that begins with this event."""
     if event not in ("start_map", "start_array"):
         return value
     builder, depth = ObjectBuilder(), 1
     builder.event(event, value)
     while depth:
-        _, event, value = next(events)
-        depth += {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}.get(event, 0)
+        event, value = next(events)
+        depth += STEPS.get(event, 0)
         builder.event(event, value)
     return builder.value
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
 
 from contracts.directory import CapacityReported, DeskListed
 from contracts.envelope import Event
@@ -51,6 +52,15 @@ async def booking(
         yield service
 
 
+async def told_in_the_end(service: Service, event: Event) -> None:
+    """Tell it as a step does: a telling that fails is begun again."""
+    while True:
+        try:
+            return await service.publisher.tell([event])
+        except KafkaError:
+            await asyncio.sleep(0.1)
+
+
 async def test_a_broker_that_dies_and_comes_back(servers: Servers, own_prefix: str) -> None:
     """It is said that Kafka is away; what is told meanwhile arrives; reader and follower go on where they were."""
     followed: list[Event | Tombstone] = []
@@ -59,7 +69,7 @@ async def test_a_broker_that_dies_and_comes_back(servers: Servers, own_prefix: s
         await service.publisher.tell([before])
         await until(lambda: len(followed) == 1)
         await servers.without(kafka.kill, "kafka")
-        telling = asyncio.create_task(service.publisher.tell([meanwhile]))
+        telling = asyncio.create_task(told_in_the_end(service, meanwhile))
         await until(lambda: any("Kafka has not answered" in reason for reason in service.not_ready()), within=SOON)
         await servers.whole()
         await telling
