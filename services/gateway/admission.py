@@ -26,6 +26,9 @@ class Admission:
     backlog: Backlog
     limits: Limits
 
+    def __post_init__(self) -> None:
+        REFUSED.labels("gateway")  # counted from zero
+
     def refusal(self, *, at_once: bool) -> Refusal | None:
         """Why there is no room for one more, if so; `at_once` for a sender who does not wait."""
         refusal = self.limits.refusal(

@@ -4,12 +4,13 @@ import asyncio
 from collections import Counter as Counted
 from collections import deque
 from collections.abc import Sequence
+from typing import get_args
 
 from contracts.brief import Brief
 from contracts.submissions import ReferralSubmitted
 from services.chassis.log import logger
 from services.chassis.metrics import SHADOWED
-from services.triage.comparison import Outcome, difference
+from services.triage.comparison import Difference, Outcome, difference
 from services.triage.decision import decide
 from services.triage.precedence import Rules
 from services.triage.replay import outcome_of
@@ -29,6 +30,8 @@ class Shadow:
         self._waiting: deque[tuple[ReferralSubmitted, Brief]] = deque()
         self._came = asyncio.Event()
         self._log = logger("triage")
+        for kind in (*get_args(Difference), "missed"):  # counted from zero
+            SHADOWED.labels(kind)
 
     def see(self, decided: Sequence[tuple[ReferralSubmitted, Brief]]) -> None:
         """Take note of decisions, to be decided again later."""

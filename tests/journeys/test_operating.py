@@ -12,6 +12,7 @@ from services.chassis.kafka import Kafka
 from services.cli.connection import TRUST, Connection
 from services.cli.directory import SHIPPED, load
 from services.cli.status import backlog_in, scraped
+from services.triage.settings import SHIPPED as RULES
 from tests.chassis_examples import until
 from tests.dashboards import queries
 from tests.journeys.conftest import make_topics
@@ -22,8 +23,11 @@ pytestmark = [pytest.mark.backing, pytest.mark.promtool]
 
 
 @pytest.fixture
-def system(kafka: Kafka, database: str, prefix: str, tmp_path: Path) -> Iterator[System]:
-    """Every service, in one process."""
+def system(
+    kafka: Kafka, database: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[System]:
+    """Every service, in one process, and a rule pack that shadows itself."""
+    monkeypatch.setenv("ONWARD_SHADOW_RULE_PACK", str(RULES))
     system = System.prepare(kafka, database, prefix, tmp_path)
     make_topics(kafka, prefix)
     try:
