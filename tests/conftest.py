@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
@@ -17,6 +18,10 @@ from services.backing import instance
 from services.chassis.kafka import Kafka
 from services.invariants.check import check
 from tests.own_servers import Servers
+
+# How long an example takes says something of the machine and what else it does, and nothing of the code.
+hypothesis.settings.register_profile("onward", deadline=None)
+hypothesis.settings.load_profile("onward")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
