@@ -56,7 +56,7 @@ down: install ## Stop what `make up` started; the data stays.
 	$(BIN)/onward down
 
 test: install ## Run every test but the long ones, on a real Kafka and PostgreSQL.
-	$(BIN)/pytest -m "not faults and not exact"
+	$(BIN)/pytest -m "not faults and not exact and not promtool"
 
 test-fast: install ## Run the tests that need no Kafka and no PostgreSQL: under a minute.
 	$(BIN)/pytest -m "not backing and not exact"

@@ -515,7 +515,7 @@ async def test_the_routes_are_described(replica: Replica) -> None:
         "/referrals/{referral_id}": {"200", "304", "401", "403", "404", "422", "503"},
         "/referrals/{referral_id}/versions": {"200", "401", "403", "404", "422", "503"},
         "/referrals/{referral_id}/versions/{number}": {"200", "401", "403", "404", "422", "503"},
-        "/events": {"200", "400", "401", "403", "410", "422"},
+        "/events": {"200", "400", "401", "403", "410", "422", "503"},
     } == answers
     assert {"text/event-stream"} == set(document["paths"]["/events"]["get"]["responses"]["200"]["content"])
     due = document["components"]["schemas"]["Referral"]["properties"]["due"]

@@ -34,6 +34,7 @@ pytestmark = pytest.mark.backing
 EMBEDDED = Settings()
 
 START = """
+import signal; signal.signal(signal.SIGINT, signal.default_int_handler)  # a runner in the background ignores it
 import sys; from pathlib import Path
 from services.backing import instance; from services.backing.settings import Settings
 backing = instance.start(Path(sys.argv[1]), say=lambda _: None, settings=Settings())
@@ -176,6 +177,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
+@pytest.mark.faults
 async def test_killed_servers_come_back_with_their_data_and_addresses(folder: Path, said: list[str]) -> None:
     """After kill -9 of both servers a start brings back what was acknowledged, at the same addresses."""
     first = instance.start(folder, say=said.append, settings=EMBEDDED)
@@ -189,6 +191,7 @@ async def test_killed_servers_come_back_with_their_data_and_addresses(folder: Pa
     assert first.database_url == second.database_url
 
 
+@pytest.mark.faults
 def test_one_server_can_be_killed_and_started_alone(folder: Path, said: list[str]) -> None:
     """Killing Kafka leaves PostgreSQL as it is, and starting Kafka alone brings it back."""
     first = instance.start(folder, say=said.append, settings=EMBEDDED)
