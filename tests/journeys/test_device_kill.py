@@ -2,7 +2,6 @@
 
 import json
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -59,7 +58,7 @@ def test_devices_and_the_feeds_server_killed_amid_a_shift(system: System, databa
         account = _at_last(lambda: close(database, *queues), lambda account: not account.faults)
         seen, told = _at_last(lambda: (_seen(watched), _told(database)), lambda both: len(both[0]) >= len(both[1]))
     finally:
-        watching.send_signal(signal.SIGINT)
+        watching.terminate()
         watching.wait(10)
 
     incidents = [islice(shift(SEED + number, [MIDDLE], lambda _: NOW), COUNT) for number in range(DEVICES)]
