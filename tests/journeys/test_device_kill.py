@@ -2,6 +2,7 @@
 
 import json
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -44,7 +45,7 @@ def test_devices_and_the_feeds_server_killed_amid_a_shift(system: System, databa
     chance = random.Random(SEED)
     watched = tmp_path / "watched"
     with watched.open("wb") as lines:
-        watching = subprocess.Popen(_watch(system), stdout=lines)
+        watching = subprocess.Popen(_watch(system), stdout=lines, preexec_fn=_heed_interrupts)
     try:
         for number in range(KILLS):
             _work_and_be_killed(system, tmp_path, after_lines=chance.randrange(1, 25))
@@ -58,7 +59,7 @@ def test_devices_and_the_feeds_server_killed_amid_a_shift(system: System, databa
         account = _at_last(lambda: close(database, *queues), lambda account: not account.faults)
         seen, told = _at_last(lambda: (_seen(watched), _told(database)), lambda both: len(both[0]) >= len(both[1]))
     finally:
-        watching.terminate()
+        watching.send_signal(signal.SIGINT)
         watching.wait(10)
 
     incidents = [islice(shift(SEED + number, [MIDDLE], lambda _: NOW), COUNT) for number in range(DEVICES)]
@@ -91,6 +92,11 @@ def _device(system: System, folder: Path) -> list[str]:
 def _watch(system: System) -> list[str]:
     where = ["--url", system.url("referrals"), "--token", system.token(TRUST, "clinical-hub"), "--since", "1-0"]
     return [sys.executable, "-m", "services.cli", "watch", "--as", "json", *where]
+
+
+def _heed_interrupts() -> None:
+    """As at a terminal: a runner in the background has its children ignore them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _work_and_be_killed(system: System, folder: Path, *, after_lines: int) -> None:
