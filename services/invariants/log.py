@@ -86,6 +86,9 @@ class Log:
             for partition in topic["partitions"]
             if topic["topic"].startswith(prefix)
         ]
+        # Known to the client all at once: it would ask for one topic after another, with a pause before each.
+        consumer.assign(partitions)
+        consumer.pause(*partitions)
         return cls(consumer, prefix, await consumer.end_offsets(partitions), committed)
 
     def has_committed(self, group: str, origin: Origin) -> bool:
@@ -186,5 +189,7 @@ class Seen:
 
 
 def consumer(kafka: Kafka) -> Any:
-    """A consumer without a group, which commits nothing."""
-    return AIOKafkaConsumer(**kafka.client(), enable_auto_commit=False, max_partition_fetch_bytes=4_000_000)
+    """A consumer without a group, which commits nothing. It reads to ends that are there: the broker need not wait."""
+    return AIOKafkaConsumer(
+        **kafka.client(), enable_auto_commit=False, max_partition_fetch_bytes=4_000_000, fetch_max_wait_ms=10
+    )
