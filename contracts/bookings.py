@@ -1,17 +1,18 @@
-"""The topic `bookings`, written by booking: the one outcome of each placement."""
+"""The topic `bookings`, written by booking: the one outcome of each placement, and what became of what was held."""
 
 from typing import Literal
+from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
 from contracts.brief import Brief
 from contracts.envelope import Data, Event
-from contracts.people import Desk
+from contracts.people import Desk, OrganisationCode
 from contracts.placements import Alternative, Candidate
 from contracts.submissions import ServiceId
 from contracts.topics import Topic
 
-Refusal = Literal["no free slot in time", "not active", "no diary"]
+Refusal = Literal["no free slot in time", "not active", "no diary", "no place this hour", "its diary did not answer"]
 
 
 class Tried(Data):
@@ -50,7 +51,7 @@ class BookingExhaustedData(Data):
 
     brief: Brief
     outcome: Literal["unplaced"] = "unplaced"
-    why: Literal["to a clinician", "no candidate", "none could take the patient", "past answer_by"]
+    why: Literal["to a clinician", "no candidate", "none could take the patient", "past answer_by", "waited in vain"]
     tried: tuple[Tried, ...] = ()
     proposal: Candidate | None = Field(default=None, description="the nearest emergency department; not booked")
     owner: Desk
@@ -62,3 +63,30 @@ class BookingExhausted(Event, type="booking.exhausted", topic=Topic.BOOKINGS, cl
     """A placement ended without a place. A person decides; the nearest emergency department is proposed."""
 
     data: BookingExhaustedData
+
+
+class Held(Data):
+    """What a placement held."""
+
+    placement_id: UUID
+    reference: str = Field(pattern=r"^[0-9]{12}$")
+    service_id: ServiceId
+    starts_at: AwareDatetime | None = Field(default=None, description="the slot, where one was held")
+
+
+class BookingReleased(Event, type="booking.released", topic=Topic.BOOKINGS, classification="operational"):
+    """What a placement held is given back, and free for somebody else."""
+
+    data: Held
+
+
+class DisplacedData(Held):
+    """The service whose session is no more."""
+
+    organisation: OrganisationCode
+
+
+class BookingDisplaced(Event, type="booking.displaced", topic=Topic.BOOKINGS, classification="operational"):
+    """The service no longer runs the session that a held slot belongs to: the patient needs another place."""
+
+    data: DisplacedData

@@ -69,6 +69,9 @@ class BookingRequestedData(Data):
     catch_all: Candidate | None = Field(
         default=None, description="the nearest emergency department: proposed, never booked unless it is a candidate"
     )
+    wait_until: AwareDatetime | None = Field(
+        default=None, description="where none of them is free, wait until then for one that is freed"
+    )
 
 
 class BookingRequested(Event, type="booking.requested", topic=Topic.PLACEMENTS, classification="clinical"):

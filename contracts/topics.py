@@ -10,6 +10,7 @@ class Topic(StrEnum):
     TRIAGE = "triage"
     PLACEMENTS = "placements"
     BOOKINGS = "bookings"
+    REFERRALS = "referrals"
     NOTIFICATIONS = "notifications"
     SERVICES = "services"
     DESKS = "desks"

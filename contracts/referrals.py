@@ -1,0 +1,346 @@
+"""The topic `referrals`, written by referrals: what became of a referral after its placement, decided in one place.
+
+A fact that moves the referral carries its whole standing from then on, under the version that it made.
+"""
+
+from typing import Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field
+
+from contracts.actions import ActionName, CancellationReason, OutcomeKind, RejectionReason, Words
+from contracts.brief import Acuity, Brief
+from contracts.envelope import Data, Event
+from contracts.people import Desk, OrganisationCode, PatientIdentity, Referrer
+from contracts.placements import Candidate
+from contracts.submissions import ServiceId
+from contracts.topics import Topic
+
+State = Literal[
+    "submitted",
+    "triaged",
+    "placement_asked",
+    "placed",
+    "unplaced",
+    "received",
+    "information_wanted",
+    "accepted",
+    "in_progress",
+    "seen",
+    "rejected",
+    "not_attended",
+    "withdrawn",
+    "waiting",
+    "outcome_given",
+    "cancelled",
+    "arranged_elsewhere",
+]
+
+FINISHED: frozenset[State] = frozenset(("outcome_given", "cancelled", "arranged_elsewhere"))
+"""States in which nobody need do anything more. Nothing is held for a referral that stands there."""
+
+
+class Clocks(Data):
+    """By when the receiver answers, counted from receipt and shown to both sides."""
+
+    acknowledge_by: AwareDatetime | None = None
+    answer_by: AwareDatetime | None = Field(default=None, description="accepted or rejected: the breach time")
+    outcome_by: AwareDatetime | None = None
+
+
+class Place(Data):
+    """Where the patient is expected: the placement that counts now."""
+
+    placement_id: UUID
+    outcome: Literal["slot_held", "place_held", "delivered"]
+    service: Candidate
+    starts_at: AwareDatetime | None = None
+    slot_minutes: int | None = None
+    acceptance_due: AwareDatetime | None = None
+    reference: str = Field(pattern=r"^[0-9]{12}$")
+
+
+class Standing(Data):
+    """Where a referral stands: enough to show it, and to tell everyone on it, without any other fact."""
+
+    version: int = Field(ge=1)
+    state: State
+    owner: Desk
+    due: AwareDatetime = Field(description="when the owner must look again; of a finished one, when it was finished")
+    next_step: str
+    acuity: Acuity | None = None
+    place: Place | None = None
+    clocks: Clocks = Clocks()
+    asked: UUID | None = Field(default=None, description="a further placement that is being looked for")
+    desk: Desk = Field(description="of the organisation that refers")
+    referrer: Referrer
+    patient: PatientIdentity
+    escalations: int = Field(default=0, ge=0, description="how often nobody answered in time")
+
+
+class Moved(Data):
+    """A referral stands elsewhere than before, and who did it: nobody where a time passed."""
+
+    standing: Standing
+    was: State
+    by: Referrer | None = None
+    words: Words | None = None
+
+
+class ReferralReceived(Event, type="referral.received", topic=Topic.REFERRALS, classification="clinical"):
+    """The receiving service has the referral."""
+
+    data: Moved
+
+
+class ReferralAccepted(Event, type="referral.accepted", topic=Topic.REFERRALS, classification="clinical"):
+    """The receiving service will see the patient, who is theirs from now on."""
+
+    data: Moved
+
+
+class RejectedData(Moved):
+    """Why, and who would not; the standing holds no place any more."""
+
+    reason: RejectionReason
+    place: Place = Field(description="what was held there, and is given back")
+
+
+class ReferralRejected(Event, type="referral.rejected", topic=Topic.REFERRALS, classification="clinical"):
+    """The receiving service will not see the patient, who is the referrer's desk's again."""
+
+    data: RejectedData
+
+
+class ReferralInformationWanted(
+    Event, type="referral.information-wanted", topic=Topic.REFERRALS, classification="clinical"
+):
+    """The receiving service asks the referrer's desk something and waits."""
+
+    data: Moved
+
+
+class ReferralInformationGiven(
+    Event, type="referral.information-given", topic=Topic.REFERRALS, classification="clinical"
+):
+    """The referrer's desk has answered."""
+
+    data: Moved
+
+
+class ReferralTakenUp(Event, type="referral.taken-up", topic=Topic.REFERRALS, classification="clinical"):
+    """The receiving service is on its way, or has begun."""
+
+    data: Moved
+
+
+class ReferralSeen(Event, type="referral.seen", topic=Topic.REFERRALS, classification="clinical"):
+    """Somebody has seen the patient."""
+
+    data: Moved
+
+
+class OutcomeGivenData(Moved):
+    """What came of it."""
+
+    kind: OutcomeKind
+    documents: tuple[UUID, ...] = Field(default=(), max_length=20)
+
+
+class ReferralOutcomeGiven(Event, type="referral.outcome-given", topic=Topic.REFERRALS, classification="clinical"):
+    """The receiving service says what came of it. The referral is over."""
+
+    data: OutcomeGivenData
+
+
+class ReferralNotAttended(Event, type="referral.not-attended", topic=Topic.REFERRALS, classification="clinical"):
+    """The patient did not come. The referrer's desk decides what is next."""
+
+    data: Moved
+
+
+class WithdrawnData(Moved):
+    """What was held and is no more."""
+
+    place: Place
+    why: Literal["service withdrew", "session withdrawn"]
+
+
+class ReferralWithdrawn(Event, type="referral.withdrawn", topic=Topic.REFERRALS, classification="clinical"):
+    """The service takes back what it held or had accepted."""
+
+    data: WithdrawnData
+
+
+class MovedToAnotherPlaceData(Moved):
+    """The new place is in the standing; the old one is given back."""
+
+    old: Place | None = None
+    why: Literal["rebooked", "redirected", "service withdrew", "session withdrawn", "place freed"]
+
+
+class ReferralRebooked(Event, type="referral.rebooked", topic=Topic.REFERRALS, classification="clinical"):
+    """The patient has another place than before. The new one was held before the old one was given back."""
+
+    data: MovedToAnotherPlaceData
+
+
+class ReferralWaitListed(Event, type="referral.wait-listed", topic=Topic.REFERRALS, classification="clinical"):
+    """The patient waits for a place with a service that is full."""
+
+    data: Moved
+
+
+class CancelledData(Moved):
+    """Why, and what was held."""
+
+    reason: CancellationReason
+    place: Place | None = Field(default=None, description="what was held, and is given back")
+
+
+class ReferralCancelled(Event, type="referral.cancelled", topic=Topic.REFERRALS, classification="clinical"):
+    """The referrer's desk took the referral back. The referral is over."""
+
+    data: CancelledData
+
+
+class ReferralArrangedElsewhere(
+    Event, type="referral.arranged-elsewhere", topic=Topic.REFERRALS, classification="clinical"
+):
+    """The referrer's desk arranged what the patient needs by other means. The referral is over."""
+
+    data: CancelledData
+
+
+class EscalatedData(Moved):
+    """What nobody did in time."""
+
+    missed: Literal["acknowledgement", "answer", "outcome", "attendance", "decision", "information", "placement"]
+    was_due: AwareDatetime
+
+
+class ReferralEscalated(Event, type="referral.escalated", topic=Topic.REFERRALS, classification="clinical"):
+    """A due time passed. Who owns the patient now is told loudly."""
+
+    data: EscalatedData
+
+
+class Said(Data):
+    """Something that leaves the referral where it stands."""
+
+    standing: Standing
+    by: Referrer
+    words: Words | None = None
+
+
+class ReferralMessageLeft(Event, type="referral.message-left", topic=Topic.REFERRALS, classification="clinical"):
+    """One desk said something to the other."""
+
+    data: Said
+
+
+class ContactRecordedData(Said):
+    """Whether the patient was reached."""
+
+    reached: bool
+
+
+class ReferralContactRecorded(
+    Event, type="referral.contact-recorded", topic=Topic.REFERRALS, classification="clinical"
+):
+    """The receiving service has reached the patient, or tried to."""
+
+    data: ContactRecordedData
+
+
+class Document(Data):
+    """What was attached: its content is read from referrals, never from the log."""
+
+    document_id: UUID
+    title: str = Field(min_length=1, max_length=200)
+    media_type: Literal["application/pdf", "image/jpeg", "image/png", "text/plain"]
+    bytes: int = Field(ge=1)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class DocumentAttachedData(Said):
+    """Which document."""
+
+    document: Document
+
+
+class ReferralDocumentAttached(
+    Event, type="referral.document-attached", topic=Topic.REFERRALS, classification="clinical"
+):
+    """One desk attached a document for the other."""
+
+    data: DocumentAttachedData
+
+
+class DuplicateSuspectedData(Data):
+    """The other referral is named to nobody who is not on it: its desk and telephone are, and when it was sent."""
+
+    standing: Standing
+    other_desk: Desk
+    other_submitted_at: AwareDatetime
+    other_state: State
+
+
+class ReferralDuplicateSuspected(
+    Event, type="referral.duplicate-suspected", topic=Topic.REFERRALS, classification="clinical"
+):
+    """Somebody else referred the same patient within a set time. Nothing is merged or dropped: the desks talk."""
+
+    data: DuplicateSuspectedData
+
+
+Refusal = Literal["unknown", "not-yours", "wrong-state", "moved-on", "not-possible", "no-place"]
+
+
+class ActionRefusedData(Data):
+    """Why an action was not done, and what to do instead."""
+
+    action: ActionName
+    by: Referrer
+    refusal: Refusal
+    why: str
+    standing: Standing | None = Field(default=None, description="none for one who is not on the referral")
+
+
+class ReferralActionRefused(Event, type="referral.action-refused", topic=Topic.REFERRALS, classification="clinical"):
+    """What was asked is not done; the referral stands where it stood."""
+
+    data: ActionRefusedData
+
+
+class PlacementRequestedData(Data):
+    """A further search for somewhere to go, under a placement of its own: this event's id."""
+
+    brief: Brief
+    why: Literal["rebooking", "redirection", "service withdrew", "session withdrawn", "waiting"]
+    without: tuple[ServiceId, ...] = Field(default=(), description="who is not asked again")
+    wait_until: AwareDatetime | None = Field(
+        default=None, description="where none is free, wait until then for one that is freed"
+    )
+
+
+class PlacementRequested(Event, type="placement.requested", topic=Topic.REFERRALS, classification="clinical"):
+    """Another place is looked for. Pathways asks for candidates, booking settles it."""
+
+    data: PlacementRequestedData
+
+
+class BookingWithdrawnData(Data):
+    """The booking that no longer counts."""
+
+    placement_id: UUID
+    reference: str = Field(pattern=r"^[0-9]{12}$")
+    service_id: ServiceId
+    organisation: OrganisationCode
+    why: Literal["cancelled", "rejected", "rebooked", "placement closed", "not attended", "service withdrew"]
+
+
+class BookingWithdrawn(Event, type="booking.withdrawn", topic=Topic.REFERRALS, classification="operational"):
+    """What a placement held is to be given back. Booking does, once."""
+
+    data: BookingWithdrawnData
