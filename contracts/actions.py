@@ -14,9 +14,17 @@ Words = Annotated[Text, StringConstraints(min_length=1, max_length=2000)]
 """What one desk says to the other. Clinical, and seen only by the organisations on the referral."""
 
 RejectionReason = Literal[
-    "no-capacity", "not-suitable", "not-commissioned", "cannot-contact-patient", "patient-declined", "other"
+    "no-capacity",
+    "not-suitable",
+    "not-commissioned",
+    "already-referred",
+    "cannot-contact-patient",
+    "patient-declined",
+    "other",
 ]
-CancellationReason = Literal["patient-declined", "patient-better", "patient-died", "entered-in-error", "other"]
+CancellationReason = Literal[
+    "patient-declined", "patient-better", "patient-died", "already-referred", "entered-in-error", "other"
+]
 OutcomeKind = Literal[
     "treated-and-discharged",
     "admitted",
@@ -25,6 +33,7 @@ OutcomeKind = Literal[
     "no-care-needed",
     "ambulance-response-wanted",
     "arranged-elsewhere",
+    "died",
     "other",
 ]
 

@@ -14,13 +14,17 @@ Version = tuple[int, int]
 
 FIRST: Version = (1, 0)
 
-WORDS = frozenset({"$schema", "$id", "title", "description"})
-"""Keywords that bind nobody."""
+WORDS = frozenset({"$schema", "$id", "title", "description", "discriminator"})
+"""Keywords that bind nobody: what the last says, each alternative says by a constant."""
 
 _TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
 _AT_LEAST = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 _AT_MOST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
-_COMPARED = frozenset({"type", "enum", "const", "anyOf", "properties", "required", "additionalProperties", "items"})
+_ALTERNATIVES = ("anyOf", "oneOf")
+"""Those of `oneOf` differ by a constant that each must have, so no record follows two of them."""
+_COMPARED = frozenset(
+    {"type", "enum", "const", *_ALTERNATIVES, "properties", "required", "additionalProperties", "items"}
+)
 _SEPARATELY = _COMPARED | {*_AT_LEAST, *_AT_MOST, "default"}
 
 
@@ -122,10 +126,9 @@ def _unread(reader: Schema, writer: Schema, at: str, *, reader_is_newer: bool) -
 
 
 def _branches(schema: Schema) -> list[dict[str, Any]]:
-    beside = {keyword: value for keyword, value in schema.items() if keyword != "anyOf"}
-    if "anyOf" not in schema:
-        return [beside]
-    return [beside | branch for alternative in schema["anyOf"] for branch in _branches(alternative)]
+    beside = {keyword: value for keyword, value in schema.items() if keyword not in _ALTERNATIVES}
+    alternatives = [one for keyword in _ALTERNATIVES for one in schema.get(keyword, ())]
+    return [beside | branch for alternative in alternatives for branch in _branches(alternative)] or [beside]
 
 
 def _unread_branch(reader: Schema, writer: Schema, at: str, *, reader_is_newer: bool) -> list[_Fault]:

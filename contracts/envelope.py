@@ -61,7 +61,9 @@ class Event(Data):
     dataschema: str = Field(description="address and version of the schema in contracts/schemas")
     partitionkey: str = Field(max_length=200, description="the Kafka key")
     causationid: UUID | None = Field(default=None, description="the event that caused this one")
-    correlationid: UUID = Field(description="the transaction that it belongs to: the submission's event id")
+    correlationid: UUID = Field(
+        description="the transaction that it belongs to: the id of the event that began it, a submission or an action"
+    )
     traceparent: str | None = Field(default=None, description="W3C trace context")
     dataclassification: Classification
     data: Data

@@ -12,7 +12,9 @@ from contracts.topics import Topic
 Channel = Literal["system", "sms", "email"]
 """`system` is an organisation's own secure inbox; the others are open channels."""
 
-Audience = Literal["service", "referrer", "patient"]
+Audience = Literal["service", "former_service", "referrer", "patient"]
+"""Who hears: the service where the patient is expected, the one where they are expected no more, the desk of the
+organisation that refers, the patient."""
 
 
 class NotificationSentData(Data):
@@ -24,7 +26,7 @@ class NotificationSentData(Data):
     reason: str = Field(description="the fact that it tells, e.g. booking.confirmed")
     channel: Channel
     template: str
-    placement_id: UUID
+    placement_id: UUID | None = Field(default=None, description="of the place that it tells of, where it tells of one")
 
 
 class NotificationSent(Event, type="notification.sent", topic=Topic.NOTIFICATIONS, classification="operational"):

@@ -72,7 +72,7 @@ class Desk(Data):
 
 
 class Referrer(Data):
-    """Who refers: taken from the verified token, never from the body."""
+    """Who refers, or acts on a referral: taken from the verified token, never from the body."""
 
     organisation: OrganisationCode
     practitioner: Annotated[Text, StringConstraints(min_length=1, max_length=100)]

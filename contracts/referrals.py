@@ -3,14 +3,14 @@
 A fact that moves the referral carries its whole standing from then on, under the version that it made.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, StringConstraints
 
 from contracts.actions import ActionName, CancellationReason, OutcomeKind, RejectionReason, Words
 from contracts.brief import Acuity, Brief
-from contracts.envelope import Data, Event
+from contracts.envelope import Data, Event, Text
 from contracts.people import Desk, OrganisationCode, PatientIdentity, Referrer
 from contracts.placements import Candidate
 from contracts.submissions import ServiceId
@@ -49,13 +49,13 @@ class Clocks(Data):
 
 
 class Place(Data):
-    """Where the patient is expected: the placement that counts now."""
+    """Where the patient is expected, or was seen: the placement that counts now."""
 
     placement_id: UUID
     outcome: Literal["slot_held", "place_held", "delivered"]
     service: Candidate
     starts_at: AwareDatetime | None = None
-    slot_minutes: int | None = None
+    slot_minutes: int | None = Field(default=None, ge=1)
     acceptance_due: AwareDatetime | None = None
     reference: str = Field(pattern=r"^[0-9]{12}$")
 
@@ -141,9 +141,10 @@ class ReferralSeen(Event, type="referral.seen", topic=Topic.REFERRALS, classific
 
 
 class OutcomeGivenData(Moved):
-    """What came of it."""
+    """What came of it, and where the patient was seen. Nothing is held there any more."""
 
     kind: OutcomeKind
+    place: Place
     documents: tuple[UUID, ...] = Field(default=(), max_length=20)
 
 
@@ -153,21 +154,27 @@ class ReferralOutcomeGiven(Event, type="referral.outcome-given", topic=Topic.REF
     data: OutcomeGivenData
 
 
+class NotAttendedData(Moved):
+    """Where the patient was expected."""
+
+    place: Place = Field(description="what was held there, and is given back")
+
+
 class ReferralNotAttended(Event, type="referral.not-attended", topic=Topic.REFERRALS, classification="clinical"):
     """The patient did not come. The referrer's desk decides what is next."""
 
-    data: Moved
+    data: NotAttendedData
 
 
 class WithdrawnData(Moved):
-    """What was held and is no more."""
+    """What was held and is no more; no other place was found."""
 
     place: Place
     why: Literal["service withdrew", "session withdrawn"]
 
 
 class ReferralWithdrawn(Event, type="referral.withdrawn", topic=Topic.REFERRALS, classification="clinical"):
-    """The service takes back what it held or had accepted."""
+    """The service took back what it held or had accepted, and no other has the patient. The desk decides."""
 
     data: WithdrawnData
 
@@ -175,7 +182,7 @@ class ReferralWithdrawn(Event, type="referral.withdrawn", topic=Topic.REFERRALS,
 class MovedToAnotherPlaceData(Moved):
     """The new place is in the standing; the old one is given back."""
 
-    old: Place | None = None
+    old: Place | None = Field(default=None, description="none where none was held any more")
     why: Literal["rebooked", "redirected", "service withdrew", "session withdrawn", "place freed"]
 
 
@@ -204,12 +211,19 @@ class ReferralCancelled(Event, type="referral.cancelled", topic=Topic.REFERRALS,
     data: CancelledData
 
 
+class ArrangedElsewhereData(Moved):
+    """By what means, in the desk's words."""
+
+    words: Words
+    place: Place | None = Field(default=None, description="what was held, and is given back")
+
+
 class ReferralArrangedElsewhere(
     Event, type="referral.arranged-elsewhere", topic=Topic.REFERRALS, classification="clinical"
 ):
     """The referrer's desk arranged what the patient needs by other means. The referral is over."""
 
-    data: CancelledData
+    data: ArrangedElsewhereData
 
 
 class EscalatedData(Moved):
@@ -230,19 +244,25 @@ class Said(Data):
 
     standing: Standing
     by: Referrer
-    words: Words | None = None
+
+
+class MessageLeftData(Said):
+    """What was said."""
+
+    words: Words
 
 
 class ReferralMessageLeft(Event, type="referral.message-left", topic=Topic.REFERRALS, classification="clinical"):
     """One desk said something to the other."""
 
-    data: Said
+    data: MessageLeftData
 
 
 class ContactRecordedData(Said):
     """Whether the patient was reached."""
 
     reached: bool
+    words: Words | None = None
 
 
 class ReferralContactRecorded(
@@ -257,7 +277,7 @@ class Document(Data):
     """What was attached: its content is read from referrals, never from the log."""
 
     document_id: UUID
-    title: str = Field(min_length=1, max_length=200)
+    title: Annotated[Text, StringConstraints(min_length=1, max_length=200)]
     media_type: Literal["application/pdf", "image/jpeg", "image/png", "text/plain"]
     bytes: int = Field(ge=1)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -314,13 +334,17 @@ class ReferralActionRefused(Event, type="referral.action-refused", topic=Topic.R
 
 
 class PlacementRequestedData(Data):
-    """A further search for somewhere to go, under a placement of its own: this event's id."""
+    """A further search for somewhere to go, under a placement of its own: this event's id.
+
+    Where a desk asked for it, a clinician there decided: what the brief's `accept` names is fit, whatever triage found.
+    """
 
     brief: Brief
+    standing: Standing = Field(description="while it is looked for: what is held is kept")
     why: Literal["rebooking", "redirection", "service withdrew", "session withdrawn", "waiting"]
     without: tuple[ServiceId, ...] = Field(default=(), description="who is not asked again")
     wait_until: AwareDatetime | None = Field(
-        default=None, description="where none is free, wait until then for one that is freed"
+        default=None, description="where none is free, wait until then for one that is freed; no later than answer_by"
     )
 
 
@@ -337,7 +361,17 @@ class BookingWithdrawnData(Data):
     reference: str = Field(pattern=r"^[0-9]{12}$")
     service_id: ServiceId
     organisation: OrganisationCode
-    why: Literal["cancelled", "rejected", "rebooked", "placement closed", "not attended", "service withdrew"]
+    why: Literal[
+        "cancelled",
+        "rejected",
+        "rebooked",
+        "placement closed",
+        "not attended",
+        "service withdrew",
+        "session withdrawn",
+        "arranged elsewhere",
+        "outcome given",
+    ]
 
 
 class BookingWithdrawn(Event, type="booking.withdrawn", topic=Topic.REFERRALS, classification="operational"):

@@ -88,7 +88,7 @@ def _refusal(
     if unread and not found:
         return Problem(400, "The body is not JSON", first["msg"], faults=[Fault(pointer="", message=first["msg"])])
     refuse(document.value)
-    return _faulty(title, _other_faults(document, contract) if unread else faults_of(error), found)
+    return _faulty(title, _other_faults(document, contract) if unread else faults_of(error, document.value), found)
 
 
 def _other_faults(document: Document, contract: type[BaseModel]) -> list[Fault]:
@@ -97,7 +97,7 @@ def _other_faults(document: Document, contract: type[BaseModel]) -> list[Fault]:
         readable = json.dumps(document.value, ensure_ascii=False).encode(errors="replace")
         contract.model_validate_json(readable, extra="forbid")
     except ValidationError as error:
-        return faults_of(error)
+        return faults_of(error, document.value)
     except RecursionError:
         return []
     return []

@@ -43,17 +43,44 @@ class Problem(Exception):
             self.body["faults"] = [fault.model_dump() for fault in faults]
 
 
-def faults_of(error: ValidationError) -> list[Fault]:
-    """Every fault of a body, with its JSON pointer. Messages never repeat the value."""
+def faults_of(error: ValidationError, document: Any = None) -> list[Fault]:
+    """Every fault of a body, with its JSON pointer. Messages never repeat the value.
+
+    The document is needed where a member says which of several forms another has, such as the action of an action:
+    pydantic names that form in the way to the fault, and only what is in the document tells it from a member.
+    """
     faults: dict[tuple[str, str], Fault] = {}
-    for one in error.errors(include_url=False, include_context=False, include_input=False):
-        *way, last = one["loc"] or ("",)
-        parts = [part for part in way if not _names_a_branch(part)]
-        if one["loc"] and (one["type"] == "extra_forbidden" or not _names_a_branch(last)):
-            parts.append(last)  # an unknown member bears the sender's name, which may look like a branch
+    for one in error.errors(include_url=False, include_input=False):
+        parts, message = _way(one["loc"], one["type"], document), one["msg"]
+        if one["type"] in _OF_NO_FORM:
+            context = one["ctx"]
+            parts.append(context["discriminator"].strip("'"))
+            message = f"must be one of {context['expected_tags']}" if "expected_tags" in context else "Field required"
         pointer = "".join(f"/{_escaped(part)}" for part in parts)
-        faults[pointer, one["msg"]] = Fault(pointer=pointer, message=one["msg"])
+        faults[pointer, message] = Fault(pointer=pointer, message=message)
     return list(faults.values())
+
+
+_OF_NO_FORM = ("union_tag_invalid", "union_tag_not_found")
+
+
+def _way(place: Sequence[str | int], kind: str, document: Any) -> list[str | int]:
+    """Where in the document a fault is: without what names a branch of a union, which is no part of it."""
+    way: list[str | int] = []
+    for number, part in enumerate(place, start=1):
+        is_last = number == len(place)
+        if is_last and kind in ("missing", "extra_forbidden"):
+            way.append(part)  # as the contract, or the sender, calls it, whatever that looks like
+        elif not _names_a_branch(part) and (document is None or _holds(document, part)):
+            way.append(part)
+            document = None if document is None else document[part]
+    return way
+
+
+def _holds(document: Any, part: str | int) -> bool:
+    if isinstance(document, dict):
+        return part in document
+    return isinstance(document, list) and isinstance(part, int) and part < len(document)
 
 
 def _escaped(part: str | int) -> str:

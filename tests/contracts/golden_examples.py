@@ -78,9 +78,30 @@ def faults_by_schema(schema: Any, document: Any) -> set[str]:
 
 def _pointers(error: ValidationError) -> set[str]:
     if error.context:
+        if "discriminator" in error.schema:
+            return _of_the_form_that_is_named(error)
         found = set().union(*map(_pointers, error.context))
         return {pointer for pointer in found if pointer.count("/") == max(one.count("/") for one in found)}
     at = "".join(f"/{part}" for part in error.absolute_path)
     if error.validator == "required":
-        return {f"{at}/{name}" for name in error.validator_value if name not in error.instance}
+        return {f"{at}/{name}" for name in _needed(error)}
     return {at}
+
+
+def _of_the_form_that_is_named(error: ValidationError) -> set[str]:
+    """What is wrong by the one alternative that the document names in a member; or that member, if it names none."""
+    name = error.schema["discriminator"]["propertyName"]
+    by_form: dict[Any, list[ValidationError]] = {}
+    for one in error.context:
+        by_form.setdefault(one.schema_path[0], []).append(one)
+    for faults in by_form.values():
+        if not any(name in (*one.path, *_needed(one)) for one in faults):
+            return set().union(*map(_pointers, faults))
+    at = "".join(f"/{part}" for part in error.absolute_path)
+    return {f"{at}/{name}" if isinstance(error.instance, dict) else at}
+
+
+def _needed(error: ValidationError) -> list[str]:
+    if error.validator != "required":
+        return []
+    return [name for name in error.validator_value if name not in error.instance]

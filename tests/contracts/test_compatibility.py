@@ -72,6 +72,31 @@ class ClosedAndSince(Closed):
     since: str | None = None
 
 
+class Accept(Data):
+    """One of several forms."""
+
+    form: Literal["accept"]
+
+
+class Reject(Data):
+    """Another."""
+
+    form: Literal["reject"]
+    why: str
+
+
+class RejectAndSince(Reject):
+    """The same with an attribute more, which may be left out."""
+
+    since: str | None = None
+
+
+class Waive(Data):
+    """A third."""
+
+    form: Literal["waive"]
+
+
 class Titled(Data):
     """Has an attribute that is called like a keyword."""
 
@@ -96,6 +121,10 @@ HARMLESS = {
     ),
     "alternatives change places": (attributes(a=int | str | None), attributes(a=None | str | int)),
     "words of a vocabulary change places": (attributes(a=Literal["x", "y"]), attributes(a=Literal["y", "x"])),
+    "a form has an attribute more that may be left out": (
+        attributes(a=Annotated[Accept | Reject, Field(discriminator="form")]),
+        attributes(a=Annotated[Accept | RejectAndSince, Field(discriminator="form")]),
+    ),
 }
 
 BREAKING: dict[str, tuple[Schema, Schema, set[str]]] = {
@@ -188,6 +217,16 @@ BREAKING: dict[str, tuple[Schema, Schema, set[str]]] = {
         attributes(a=dict[str, int]),
         attributes(a=Closed),
         {RECORDS, READERS},
+    ),
+    "a form more": (
+        attributes(a=Annotated[Accept | Reject, Field(discriminator="form")]),
+        attributes(a=Annotated[Accept | Reject | Waive, Field(discriminator="form")]),
+        {READERS},
+    ),
+    "a form is removed": (
+        attributes(a=Annotated[Accept | Reject | Waive, Field(discriminator="form")]),
+        attributes(a=Annotated[Accept | Reject, Field(discriminator="form")]),
+        {RECORDS},
     ),
     "a needed attribute is removed": (attributes(a=str), attributes(), {RECORDS, READERS}),
     "a needed attribute is renamed": (attributes(a=str), attributes(b=str), {RECORDS, READERS}),

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Any
-from uuid import UUID
 
 import pytest
 from pydantic import ValidationError
@@ -13,6 +12,7 @@ from contracts.compatibility import in_words
 from contracts.envelope import Event, effect_id
 from contracts.generate import schema_of
 from contracts.placements import BookingRequested, BookingRequestedData
+from contracts.referrals import FINISHED
 from contracts.triage import ReferralTriagedData
 from services.chassis.problems import faults_of
 from services.gateway.nhs_number import check_digit_holds
@@ -145,7 +145,7 @@ def test_an_invalid_example_is_refused_by_the_model(example: Example) -> None:
     try:
         example.read()
     except ValidationError as error:
-        found = {fault.pointer for fault in faults_of(error)}
+        found = {fault.pointer for fault in faults_of(error, example.document)}
     assert ({expected["pointer"]} if "model" in expected["refused_by"] else set()) == found
 
 
@@ -165,9 +165,11 @@ def test_an_invalid_example_is_refused_by_someone() -> None:
 
 def effect_key(event: Event) -> str:
     """What tells the effects of one cause and one type apart, by contracts/README.md."""
+    told = event.data.model_dump()
+    if event.type == "booking.withdrawn":
+        return str(told["placement_id"])
     if event.type != "notification.sent":
         return ""
-    told = event.data.model_dump()
     return f"{told['audience']}/{told['organisation'] or ''}/{told['reason']}"
 
 
@@ -198,14 +200,34 @@ def test_no_two_examples_are_one_event() -> None:
 
 def test_a_placement_ends_once() -> None:
     """No request has both a confirmation and an exhaustion."""
-    ended = [example.document["causationid"] for example in VALID if example.type.startswith("booking.")]
+    ends = ("booking.confirmed", "booking.exhausted")
+    ended = [example.document["causationid"] for example in VALID if example.type in ends]
     assert len(ended) == len(set(ended))
 
 
 @every([example for example in VALID if "brief" in example.document["data"]])
-def test_the_first_placement_has_the_id_of_the_submission(example: Example) -> None:
-    """A brief's placement is found from the transaction."""
-    assert UUID(example.document["correlationid"]) == UUID(example.document["data"]["brief"]["placement_id"])
+def test_a_placement_has_the_id_of_what_asked_for_it(example: Example) -> None:
+    """The first is the submission's, a further one its request's: the brief says which event of its thread it is."""
+    asked = BY_ID[example.document["data"]["brief"]["placement_id"]].document
+    way = [example.document]
+    while way[-1].get("causationid"):
+        way.append(BY_ID[way[-1]["causationid"]].document)
+    assert (True, True) == (asked["type"] in ("referral.submitted", "placement.requested"), asked in way)
+
+
+@every([example for example in VALID if example.type == "placement.requested"])
+def test_only_a_further_placement_bears_its_own_request(example: Example) -> None:
+    """What asks for a further placement names itself in the brief and as what is asked for now."""
+    data = example.document["data"]
+    assert [example.document["id"]] * 2 == [data["brief"]["placement_id"], data["standing"]["asked"]]
+
+
+@every([example for example in VALID if example.document["data"].get("standing")])
+def test_nothing_is_held_where_nothing_is_to_be_done(example: Example) -> None:
+    """A referral that is cancelled or arranged elsewhere expects the patient nowhere, and looks for nothing."""
+    standing = example.document["data"]["standing"]
+    over = standing["state"] in FINISHED - {"outcome_given"}
+    assert not (over and (standing.get("place") or standing.get("asked")))
 
 
 def test_nobody_is_meant() -> None:

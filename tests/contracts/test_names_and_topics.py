@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel
 
 import contracts.envelope
+from contracts.actions import Action, ActionName
 from contracts.brief import Brief
 from contracts.envelope import Event
 from contracts.people import Contact, Patient, PatientIdentity, Referrer
@@ -137,5 +138,13 @@ def test_an_operational_event_has_no_personal_data(type_: str) -> None:
 
 @pytest.mark.parametrize("type_", sorted(set(CONTRACTS) - set(OPERATIONAL)))
 def test_personal_data_is_found_where_it_is(type_: str) -> None:
-    """The search that finds nothing above finds the patient in every clinical event."""
-    assert {"Contact", "Referrer", "nhs_number", "practitioner"} <= personal_in(CONTRACTS[type_])
+    """The search that finds nothing above finds who acts in every clinical event, and the patient in all but a request
+    for an action, which names none."""
+    patient = set() if type_ == "referral.action-requested" else {"Contact", "nhs_number"}
+    assert {"Referrer", "practitioner", *patient} <= personal_in(CONTRACTS[type_])
+
+
+def test_every_action_has_a_name_of_its_own() -> None:
+    """What a refusal may name is what may be asked."""
+    forms = get_args(get_args(Action)[0])
+    assert list(get_args(ActionName)) == [get_args(form.model_fields["action"].annotation)[0] for form in forms]
