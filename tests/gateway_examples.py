@@ -18,7 +18,7 @@ from contracts.placements import Alternative, Candidate
 from contracts.submissions import AcceptedType, Mark
 from contracts.topics import Topic
 from services.gateway.admission import Admission
-from services.gateway.backlog import Backlog
+from services.gateway.backlog import TO_AN_OUTCOME, Backlog
 from services.gateway.outstanding import Outstanding
 from services.gateway.settings import GatewaySettings
 
@@ -148,4 +148,5 @@ def admitting(**limits: float) -> Admission:
         return 0, 0
 
     settings = GatewaySettings.model_validate(limits)
-    return Admission(Outstanding(settings.answer_within.total_seconds()), Backlog(keeping_up), settings.limits)
+    outstanding = Outstanding(settings.answer_within.total_seconds())
+    return Admission(outstanding, Backlog(keeping_up, TO_AN_OUTCOME), settings.limits)

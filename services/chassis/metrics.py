@@ -50,7 +50,7 @@ POOL_BUSY = Gauge("onward_pool_busy_connections", "Connections to PostgreSQL in 
 POOL_OPEN = Gauge("onward_pool_open_connections", "Connections to PostgreSQL that are open", ["service", "schema"])
 POOL_LIMIT = Gauge("onward_pool_limit_connections", "Connections that the pool may open", ["service", "schema"])
 REFUSED = Counter(
-    "onward_refused_submissions_total", "Submissions that were told 429: too much is under way", ["service"]
+    "onward_refused_submissions_total", "Submissions and actions that were told 429: too much is under way", ["service"]
 )
 UNSETTLED = Gauge(
     "onward_unsettled_submissions",
@@ -58,6 +58,12 @@ UNSETTLED = Gauge(
     ["service"],
 )
 UNSETTLED_OLDEST = Gauge("onward_unsettled_oldest_seconds", "Age of the oldest of them; 0 for none", ["service"])
+UNDECIDED = Gauge(
+    "onward_undecided_actions",
+    "Actions on referrals that this replica knows of and whose answer it has not seen",
+    ["service"],
+)
+UNDECIDED_OLDEST = Gauge("onward_undecided_oldest_seconds", "Age of the oldest of them; 0 for none", ["service"])
 OVERDUE_REFERRALS = Gauge(
     "onward_overdue_referrals",
     "Referrals whose owner should have looked again by now; counted up to 10,000",

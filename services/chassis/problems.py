@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
+PROBLEM = "application/problem+json"
+
 
 class Fault(BaseModel):
     """One thing wrong with a body, and where: a JSON pointer (RFC 6901)."""

@@ -21,10 +21,9 @@ from services.chassis.failures import is_transient, where
 from services.chassis.identity import Verifier
 from services.chassis.log import logger
 from services.chassis.metrics import HTTP_SECONDS
-from services.chassis.problems import Fault, Problem, ProblemBody, faults_of
+from services.chassis.problems import PROBLEM, Fault, Problem, ProblemBody, faults_of
 from services.chassis.service import Service
 
-PROBLEM = "application/problem+json"
 CONTRACTS = Path(contracts.__file__).parent
 """Where the description of all events is, written by `make docs`."""
 

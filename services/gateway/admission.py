@@ -1,4 +1,4 @@
-"""Letting submissions in, or not now."""
+"""Letting attempts of a kind in, or not now."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from services.gateway.overload import Limits, Refusal
 
 @dataclass(slots=True)
 class Room:
-    """One submission's place among the outstanding."""
+    """One attempt's place among the outstanding."""
 
     taken: bool = False
 
@@ -42,7 +42,7 @@ class Admission:
 
     @contextmanager
     def room_for(self, transaction: UUID) -> Iterator[Room]:
-        """Room for a submission, from now on, so that none slips in between; given back unless it is taken."""
+        """Room for an attempt, from now on, so that none slips in between; given back unless it is taken."""
         room = Room()
         self.outstanding.begin(transaction)
         try:

@@ -91,17 +91,17 @@ class Pending(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    referral_id: UUID | None = Field(description="none where it is unknown whether there is a referral")
+    referral_id: UUID | None = Field(description="none where it is unknown whether anything was received")
     outcome: Literal["pending", "unknown"] = Field(
         description="pending: received, and being settled; unknown: it may not have been received"
     )
     next_step: str
 
 
-PENDING = "The referral is received and being settled. Ask again with the same Idempotency-Key for the outcome."
+PENDING = "It is received and being settled. Ask again with the same Idempotency-Key for the outcome."
 UNKNOWN = (
-    "It is not known whether the referral was received. Ask again with the same Idempotency-Key: "
-    "it is never booked twice. If there is no answer, telephone your organisation's desk."
+    "It is not known whether this was received. Ask again with the same Idempotency-Key: "
+    "nothing is done twice. If there is no answer, telephone your organisation's desk."
 )
 
 

@@ -2,13 +2,23 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from contracts.topics import Topic
 from services.gateway.overload import Pace
 
-HOPS = (("triage", Topic.SUBMISSIONS), ("pathways", Topic.TRIAGE), ("booking", Topic.PLACEMENTS))
+Hop = tuple[str, Topic]
+"""A reader, and the topic that it reads."""
+
+TO_AN_OUTCOME: tuple[Hop, ...] = (
+    ("triage", Topic.SUBMISSIONS),
+    ("pathways", Topic.TRIAGE),
+    ("booking", Topic.PLACEMENTS),
+)
 """Who reads what on the way from a submission to its outcome."""
+
+TO_A_DECISION: tuple[Hop, ...] = (("referrals", Topic.SUBMISSIONS),)
+"""Who reads what on the way from an action to its answer. One that looks for another place goes further, and waits."""
 
 STALE_SECONDS = 5.0
 """What was seen so long ago says nothing of now."""
@@ -18,18 +28,18 @@ Progress = Callable[[str, Topic], Awaitable[tuple[int, int]]]
 
 
 class Backlog:
-    """The seconds that a submission would wait behind those before it, over all hops."""
+    """The seconds that an attempt would wait behind those before it, over all hops."""
 
-    def __init__(self, progress: Progress, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, progress: Progress, hops: Iterable[Hop], clock: Callable[[], float] = time.monotonic) -> None:
         self._progress = progress
         self._clock = clock
-        self._paces = {hop: Pace() for hop in HOPS}
+        self._paces = {hop: Pace() for hop in hops}
         self._seconds = 0.0
         self._seen_at = 0.0
 
     async def look(self) -> None:
         """Look once. Raises KafkaError."""
-        looks = await asyncio.gather(*(self._progress(*hop) for hop in HOPS))
+        looks = await asyncio.gather(*(self._progress(*hop) for hop in self._paces))
         self._seen_at = self._clock()
         paces = zip(self._paces.values(), looks, strict=True)
         self._seconds = sum(pace.seconds_behind(self._seen_at, *look) for pace, look in paces)

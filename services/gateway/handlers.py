@@ -1,4 +1,4 @@
-"""The single transaction: remember the attempt, tell its event, wait for its outcome; and remember the outcome."""
+"""The single transaction: remember the attempt, tell its event, wait for its answer; and remember the answer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -7,17 +7,17 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from contracts.envelope import Event
-from contracts.submissions import ReferralSubmitted, referral_id
+from contracts.submissions import referral_id
 from services.chassis.failures import is_transient
 from services.chassis.log import logger
 from services.chassis.publishing import Publisher
 from services.gateway.admission import Admission
-from services.gateway.answer import body_of
+from services.gateway.answered import Answered
 from services.gateway.gathering import Gathering
-from services.gateway.outcomes import Seen, whole
+from services.gateway.outcomes import Seen
 from services.gateway.overload import Refusal
-from services.gateway.store import Attempts, NewAttempt
-from services.gateway.waiters import Waiters
+from services.gateway.store import Attempts, Kind, NewAttempt
+from services.gateway.waiters import Answering, Waiters
 
 LEAST_SECONDS = 1.0
 """Even for one who does not wait, the log has so long to acknowledge before the answer is *unknown*."""
@@ -42,15 +42,15 @@ Gone = Callable[[], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """There is an outcome: the body of its answer."""
+    """There is an answer."""
 
     referral: UUID
-    body: bytes
+    answer: Answered
 
 
 @dataclass(frozen=True, slots=True)
 class Unsettled:
-    """The log has it, and there is no outcome yet."""
+    """The log has it, and there is no answer yet."""
 
     referral: UUID
 
@@ -84,7 +84,7 @@ def telling(publisher: Publisher) -> Telling:
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """What a submission needs on its way to an answer."""
+    """What attempts of one kind need on their way to an answer."""
 
     attempts: Attempts
     waiters: Waiters
@@ -92,7 +92,7 @@ class Transaction:
     admission: Admission
 
     async def submit(self, attempt: NewAttempt, *, seconds: float, gone: Gone) -> Result:
-        """Store the attempt, tell its event, and wait up to `seconds` for the outcome.
+        """Store the attempt, tell its event, and wait up to `seconds` for the answer.
 
         The waiter stands before anything is told or read, so it misses nothing. An attempt that was stored before is
         told again, exactly as it was stored, unless its answer is known: every service down the line answers a repeat
@@ -119,8 +119,9 @@ class Transaction:
                 if stored.answer is None:  # it may have come between the reading and the waiting
                     stored = await self.attempts.read(attempt.organisation, attempt.key)
                 if stored.answer is not None:
-                    return Settled(stored.referral_id, stored.answer.encode())
-                return await self._told(ReferralSubmitted.read(stored.event.encode()), answer, until, gone)
+                    return Settled(stored.referral_id, stored.answer)
+                # One digest is of one kind.
+                return await self._told(type(attempt.event).read(stored.event.encode()), answer, until, gone)
         except Exception as error:
             if not is_transient(error):
                 raise
@@ -144,11 +145,9 @@ class Transaction:
             return None
         if stored.answer is None:
             return Unsettled(stored.referral_id)
-        return Settled(stored.referral_id, stored.answer.encode())
+        return Settled(stored.referral_id, stored.answer)
 
-    async def _told(
-        self, event: ReferralSubmitted, answer: "asyncio.Future[bytes] | None", until: float, gone: Gone
-    ) -> Result:
+    async def _told(self, event: Event, answer: "asyncio.Future[Answered] | None", until: float, gone: Gone) -> Result:
         now = asyncio.get_running_loop().time
         told = True
         self.admission.outstanding.begin(event.id)
@@ -168,29 +167,31 @@ class Transaction:
 
 
 async def keep_count(
-    admission: Admission, attempts: Attempts, *, within: timedelta, clock: Callable[[], datetime]
+    admission: Admission, attempts: Attempts, kind: Kind, *, within: timedelta, clock: Callable[[], datetime]
 ) -> None:
-    """Keep what is known of the submissions under way true, for ever: also after a restart, and of other replicas.
+    """Keep what is known of a kind's attempts under way true, for ever: also after a restart, and of other replicas.
 
     Raises Kafka's and PostgreSQL's errors, and is begun again.
     """
     now = clock()
-    admission.outstanding.recall(await attempts.left(now - within, now, MOST_RECALLED))
+    admission.outstanding.recall(await attempts.left(kind, now - within, now, MOST_RECALLED))
     while True:
         await admission.backlog.look()
         late = admission.outstanding.older_than(LATE_SECONDS)
         if late:
-            admission.outstanding.drop(set(late) - await attempts.unanswered(late))
+            admission.outstanding.drop(set(late) - await attempts.unanswered(kind, late))
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def remember(outcomes: Sequence[Seen], *, attempts: Attempts, clock: Callable[[], datetime]) -> Sequence[Event]:
-    """Store the answers that our attempts wait for. Outcomes of what others began are none of ours."""
-    waiting = await attempts.unanswered([outcome.correlationid for outcome in outcomes])
+async def remember(
+    facts: Sequence[Seen], *, attempts: Attempts, kind: Kind, answering: Answering, clock: Callable[[], datetime]
+) -> Sequence[Event]:
+    """Store the answers that our attempts of a kind wait for. What answers others' is none of ours."""
+    waiting = await attempts.unanswered(kind, [fact.correlationid for fact in facts])
     answers = {
-        outcome.correlationid: body_of(whole(outcome)).decode()
-        for outcome in reversed(outcomes)  # of two, the first stands
-        if outcome.correlationid in waiting
+        fact.correlationid: answered
+        for fact in reversed(facts)  # of two, the first stands
+        if fact.correlationid in waiting and (answered := answering(fact)) is not None
     }
     if answers:
         await attempts.answer(answers, clock())

@@ -1,4 +1,4 @@
-"""Submissions that were taken in, until their outcome is seen."""
+"""Attempts of a kind that were taken in, until their answer is seen."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -10,7 +10,7 @@ from services.gateway.overload import FEW
 
 
 class Outstanding:
-    """By the transaction (the id of the submission's event), the oldest first. In memory only."""
+    """By the transaction (the id of the attempt's event), the oldest first. In memory only."""
 
     def __init__(self, forget_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         """Past `forget_seconds` nobody is booked on its strength. `clock` gives seconds since any moment."""
@@ -36,13 +36,13 @@ class Outstanding:
         self._since = dict(sorted((recalled | self._since).items(), key=lambda one: one[1]))
 
     def drop(self, transactions: Iterable[UUID]) -> None:
-        """These wait for no outcome: they were not told, or have one."""
+        """These wait for no answer: they were not told, or have one."""
         for transaction in transactions:
             self._since.pop(transaction, None)
 
-    def settle(self, outcomes: Sequence[Seen | Tombstone]) -> None:
-        """These have an outcome. Those that nobody here knows of are none of ours."""
-        for seen in outcomes:
+    def settle(self, facts: Sequence[Seen | Tombstone]) -> None:
+        """These answer. Those whose attempts nobody here knows of are none of ours."""
+        for seen in facts:
             if not isinstance(seen, Tombstone) and seen.correlationid in self._since:
                 self._newest_settled = max(self._newest_settled, self._since.pop(seen.correlationid))
 

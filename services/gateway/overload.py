@@ -1,4 +1,4 @@
-"""When one more submission could not be answered in time. Pure: times are seconds since any one moment."""
+"""When one more attempt could not be answered in time. Pure: times are seconds since any one moment."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Limits:
     """How much may be under way."""
 
     unsettled: int
-    """Submissions without an outcome, those included that were answered 202."""
+    """Attempts without an answer, those included that were answered 202."""
     unsettled_at_once: int
     """The same for senders who do not wait, and could otherwise crowd out those who do."""
     behind_seconds: float
@@ -38,7 +38,7 @@ class Limits:
                 min(ceil(behind_seconds), LONGEST_RETRY_SECONDS),
             )
         if unsettled >= (self.unsettled_at_once if at_once else self.unsettled):
-            return Refusal(f"{unsettled} submissions wait for their outcome.", max(1, ceil(behind_seconds)))
+            return Refusal(f"{unsettled} wait for their answer already.", max(1, ceil(behind_seconds)))
         return None
 
 

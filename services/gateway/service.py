@@ -1,29 +1,66 @@
 """The gateway's wiring."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
+from prometheus_client import Gauge
+
 from contracts.topics import Topic
 from services.chassis.database import Database
-from services.chassis.metrics import UNSETTLED, UNSETTLED_OLDEST
+from services.chassis.metrics import UNDECIDED, UNDECIDED_OLDEST, UNSETTLED, UNSETTLED_OLDEST
 from services.chassis.reader import Tombstone
 from services.chassis.service import Service
 from services.chassis.settings import Settings
+from services.gateway import decided, outcomes
+from services.gateway.action_http import action_routes
 from services.gateway.admission import Admission
-from services.gateway.backlog import Backlog
+from services.gateway.backlog import TO_A_DECISION, TO_AN_OUTCOME, Backlog, Hop
 from services.gateway.desks import Desks
-from services.gateway.handlers import Transaction, keep_count, remember, telling
+from services.gateway.handlers import Telling, Transaction, keep_count, remember, telling
 from services.gateway.http import routes
-from services.gateway.outcomes import Confirmed, Exhausted, Seen
 from services.gateway.outstanding import Outstanding
 from services.gateway.settings import GatewaySettings
-from services.gateway.store import Attempts
-from services.gateway.waiters import Waiters
+from services.gateway.store import Attempts, Kind
+from services.gateway.waiters import Answering, Waiters
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+@dataclass(frozen=True)
+class Way:
+    """How attempts of a kind come to their answers."""
+
+    kind: Kind
+    topic: Topic
+    answers: tuple[type[outcomes.Seen], ...]
+    """What is read of that topic."""
+    answering: Answering
+    hops: tuple[Hop, ...]
+    counted_by: tuple[Gauge, Gauge]
+
+
+WAYS = (
+    Way(
+        "submission",
+        Topic.BOOKINGS,
+        (outcomes.Confirmed, outcomes.Exhausted),
+        outcomes.answered,
+        TO_AN_OUTCOME,
+        (UNSETTLED, UNSETTLED_OLDEST),
+    ),
+    Way(
+        "action",
+        Topic.REFERRALS,
+        decided.DECIDED,
+        decided.answered,
+        TO_A_DECISION,
+        (UNDECIDED, UNDECIDED_OLDEST),
+    ),
+)
 
 
 def utc_now() -> datetime:
@@ -32,40 +69,48 @@ def utc_now() -> datetime:
 
 
 def build(settings: Settings, environ: Mapping[str, str]) -> Service:
-    """The gateway: takes submissions over HTTP, and answers each once its booking has an outcome."""
+    """The gateway: takes submissions and actions over HTTP, and answers each once it is settled."""
     own = GatewaySettings.read(environ)
     database = Database(settings, "gateway", MIGRATIONS)
     service = Service("gateway", settings, database=database)
     attempts = Attempts(database, seconds=own.store_seconds)
-    waiters = Waiters(own.waiters)
-    outstanding = Outstanding(own.answer_within.total_seconds())
-    admission = Admission(outstanding, Backlog(service.progress), own.limits)
-    service.runs("count", partial(keep_count, admission, attempts, within=own.answer_within, clock=utc_now))
-    service.measures([UNSETTLED, UNSETTLED_OLDEST], outstanding.count)
+    told = telling(service.publisher)
+    # In this order: nobody has a desk, so nothing is taken in, before every position on what answers is known.
+    referring, acting = (_transaction(way, service, attempts, told, own) for way in WAYS)
     desks = Desks()
-
-    def hear(outcomes: Sequence[Seen | Tombstone]) -> None:
-        waiters.wake(outcomes)
-        outstanding.settle(outcomes)
-
-    # In this order: nobody has a desk, so nothing is taken in, before every position on `bookings` is known.
-    service.follows([Topic.BOOKINGS], hear, Confirmed, Exhausted, since="now")
     listed = service.follows([Topic.DESKS], desks.learn, since="beginning")
+    for serve, transaction in ((routes, referring), (action_routes, acting)):
+        service.serves(
+            serve(
+                transaction,
+                settings=own,
+                desks=desks,
+                desks_known=lambda: listed.complete,
+                clock=utc_now,
+                new_id=uuid4,
+            )
+        )
+    return service
+
+
+def _transaction(way: Way, service: Service, attempts: Attempts, told: Telling, own: GatewaySettings) -> Transaction:
+    """What attempts of a kind need, with whatever keeps it true."""
+    waiters = Waiters(own.waiters, way.answering)
+    outstanding = Outstanding(own.answer_within.total_seconds())
+    admission = Admission(outstanding, Backlog(service.progress, way.hops), own.limits)
+
+    def hear(facts: Sequence[outcomes.Seen | Tombstone]) -> None:
+        waiters.wake(facts)
+        outstanding.settle(facts)
+
+    service.follows([way.topic], hear, *way.answers, since="now")
     service.reads(
-        Topic.BOOKINGS,
-        partial(remember, attempts=attempts, clock=utc_now),
-        Confirmed,
-        Exhausted,
+        way.topic,
+        partial(remember, attempts=attempts, kind=way.kind, answering=way.answering, clock=utc_now),
+        *way.answers,
         at_leisure=True,  # whoever waits is woken by the other reader
     )
-    service.serves(
-        routes(
-            Transaction(attempts, waiters, telling(service.publisher), admission),
-            settings=own,
-            desks=desks,
-            desks_known=lambda: listed.complete,
-            clock=utc_now,
-            new_id=uuid4,
-        )
-    )
-    return service
+    count = partial(keep_count, admission, attempts, way.kind, within=own.answer_within, clock=utc_now)
+    service.runs(f"count {way.kind}s", count)
+    service.measures(way.counted_by, outstanding.count)
+    return Transaction(attempts, waiters, told, admission)

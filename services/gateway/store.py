@@ -5,46 +5,55 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
+from contracts.actions import ReferralActionRequested
 from contracts.submissions import ReferralSubmitted, referral_id
 from services.chassis.database import Database
+from services.gateway.answered import Answered
 from services.gateway.gathering import Gathering
+
+Kind = Literal["submission", "action"]
+"""What an attempt asks for: that a patient is referred, or that something is done with a referral."""
 
 INSERT = """
 -- The first attempt under a key stands; the ids of the events that are new come back. A key that comes twice in one
 -- batch is inserted once. Sorted, so that two batches that share keys never lock them in different orders.
-insert into attempts (organisation, key, digest, referral_id, event_id, event, received_at)
-select * from unnest($1::text[], $2::uuid[], $3::bytea[], $4::uuid[], $5::uuid[], $6::text[], $7::timestamptz[])
+insert into attempts (organisation, key, digest, referral_id, event_id, event, received_at, kind)
+select * from unnest(
+  $1::text[], $2::uuid[], $3::bytea[], $4::uuid[], $5::uuid[], $6::text[], $7::timestamptz[], $8::text[]
+)
 on conflict (organisation, key) do nothing
 returning event_id
 """
 
 READ = """
-select digest, referral_id, event_id, event, answer from attempts where organisation = $1 and key = $2
+select digest, referral_id, event_id, event, status, answer from attempts where organisation = $1 and key = $2
 """
 
 LEFT = """
--- What was taken in since a moment and has no answer yet.
+-- What was taken in of a kind since a moment and has no answer yet.
 select event_id, extract(epoch from $2 - received_at)::float8 as age from attempts
-where received_at > $1 and answer is null order by received_at limit $3
+where received_at > $1 and answer is null and kind = $4 order by received_at limit $3
 """
 
 UNANSWERED = """
--- Of these transactions, those that an attempt of ours began and that have no answer yet.
-select event_id from attempts where event_id = any($1::uuid[]) and answer is null
+-- Of these transactions, those that an attempt of ours of this kind began and that have no answer yet.
+select event_id from attempts where event_id = any($1::uuid[]) and answer is null and kind = $2
 """
 
 ANSWER = """
 -- The first answer stands. Rows are locked in one order, so that two writers never wait for each other in a circle.
 with settled as (
-  select a.event_id, o.answer
-  from attempts a join unnest($1::uuid[], $2::text[]) o (event_id, answer) on o.event_id = a.event_id
+  select a.event_id, o.answer, o.status
+  from attempts a join unnest($1::uuid[], $2::text[], $4::smallint[]) o (event_id, answer, status)
+    on o.event_id = a.event_id
   where a.answer is null
   order by a.event_id
   for no key update of a
 )
-update attempts a set answer = settled.answer, answered_at = $3
+update attempts a set answer = settled.answer, status = settled.status, answered_at = $3
 from settled where a.event_id = settled.event_id
 """
 
@@ -61,7 +70,12 @@ class NewAttempt:
     organisation: str
     key: UUID
     digest: bytes
-    event: ReferralSubmitted
+    event: ReferralSubmitted | ReferralActionRequested
+
+    @property
+    def kind(self) -> Kind:
+        """By its event."""
+        return "submission" if isinstance(self.event, ReferralSubmitted) else "action"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +86,7 @@ class StoredAttempt:
     referral_id: UUID
     event_id: UUID
     event: str
-    answer: str | None
+    answer: Answered | None
 
 
 class Attempts:
@@ -100,6 +114,7 @@ class Attempts:
             [row.event.id for row in rows],
             [row.event.to_json().decode() for row in rows],
             [row.event.time for row in rows],
+            [row.kind for row in rows],
         )
         new = {row["event_id"] for row in inserted}
         return [attempt.event.id in new for attempt in batch]
@@ -110,7 +125,8 @@ class Attempts:
             row = await self._database.pool.fetchrow(READ, organisation, key)
         if row is None:
             return None
-        return StoredAttempt(row["digest"], row["referral_id"], row["event_id"], row["event"], row["answer"])
+        answer = None if row["answer"] is None else Answered(row["answer"].encode(), row["status"])
+        return StoredAttempt(row["digest"], row["referral_id"], row["event_id"], row["event"], answer)
 
     async def read(self, organisation: str, key: UUID) -> StoredAttempt:
         """What stands under the key. There must be an attempt."""
@@ -126,15 +142,16 @@ class Attempts:
                 return await self.find(organisation, key) is not None
         return False
 
-    async def left(self, since: datetime, now: datetime, limit: int) -> list[tuple[UUID, float]]:
-        """Transactions without an answer that were received since then, each with its age in seconds."""
-        rows = await self._database.pool.fetch(LEFT, since, now, limit)
+    async def left(self, kind: Kind, since: datetime, now: datetime, limit: int) -> list[tuple[UUID, float]]:
+        """Transactions of a kind without an answer that were received since then, each with its age in seconds."""
+        rows = await self._database.pool.fetch(LEFT, since, now, limit, kind)
         return [(row["event_id"], row["age"]) for row in rows]
 
-    async def unanswered(self, transactions: Sequence[UUID]) -> set[UUID]:
-        """Those of the transactions (ids of submissions' events) that wait for their answer here."""
-        return {row["event_id"] for row in await self._database.pool.fetch(UNANSWERED, transactions)}
+    async def unanswered(self, kind: Kind, transactions: Sequence[UUID]) -> set[UUID]:
+        """Those of the transactions (ids of the attempts' events) of a kind that wait for their answer here."""
+        return {row["event_id"] for row in await self._database.pool.fetch(UNANSWERED, transactions, kind)}
 
-    async def answer(self, answers: Mapping[UUID, str], now: datetime) -> None:
+    async def answer(self, answers: Mapping[UUID, Answered], now: datetime) -> None:
         """Store each transaction's answer, unless it has one."""
-        await self._database.pool.execute(ANSWER, list(answers), list(answers.values()), now)
+        bodies, statuses = [one.body.decode() for one in answers.values()], [one.status for one in answers.values()]
+        await self._database.pool.execute(ANSWER, list(answers), bodies, now, statuses)

@@ -99,7 +99,8 @@ STORED = (
         """
         select a.referral_id::text from gateway.attempts a
         left join booking.placements p on p.placement_id = a.event_id
-        where a.answer is not null and (p.referral_id is null or p.referral_id <> a.referral_id::text)
+        where a.kind = 'submission' and a.answer is not null
+            and (p.referral_id is null or p.referral_id <> a.referral_id::text)
         """,
     ),
     Stored(

@@ -3,13 +3,22 @@
 import re
 from typing import NamedTuple
 
+from contracts import referrals
 from contracts.bookings import BookingConfirmed, BookingExhausted
+from contracts.envelope import Event
 from contracts.placements import BookingRequested
 from contracts.submissions import ReferralSubmitted
 from contracts.topics import Topic
 from contracts.triage import ReferralTriaged
 
 OUTCOMES = (BookingConfirmed.TYPE, BookingExhausted.TYPE)
+
+DECISIONS = tuple(
+    fact.TYPE
+    for fact in vars(referrals).values()
+    if isinstance(fact, type) and issubclass(fact, Event) and fact.TYPE.startswith("referral.")
+)
+"""An action leads to exactly one of them, at once or when the placement that it asked for has ended."""
 
 
 class Led(NamedTuple):
@@ -118,7 +127,17 @@ KEPT = (
         OUTCOMES,
         """
         select fact.id from fact join gateway.attempts a on a.event_id = fact.transaction
-        where a.answer is null
+        where a.kind = 'submission' and a.answer is null
+        """,
+    ),
+    Kept(
+        "What was decided of an action, and the gateway has read, answers its sender's next try under its key",
+        Topic.REFERRALS,
+        "gateway",
+        DECISIONS,
+        """
+        select fact.id from fact join gateway.attempts a on a.event_id = fact.transaction
+        where a.kind = 'action' and a.answer is null
         """,
     ),
 )

@@ -2,39 +2,25 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-import asyncpg
 import httpx
 import pytest
-from fastapi import FastAPI
 
 from contracts.envelope import Event
 from contracts.people import Desk
 from contracts.submissions import ReferralSubmitted, referral_id
-from services.chassis.database import Database
 from services.chassis.failures import Transient
-from services.chassis.identity import Verifier, make_keys, sign
-from services.chassis.kafka import Kafka
-from services.chassis.service import Service
-from services.chassis.settings import Settings
-from services.chassis.web import create_app
-from services.gateway.admission import Admission
 from services.gateway.answer import body_of
-from services.gateway.desks import Desks
-from services.gateway.handlers import Transaction, keep_count, remember, telling
-from services.gateway.http import routes
-from services.gateway.service import MIGRATIONS
-from services.gateway.settings import GatewaySettings
-from services.gateway.store import Attempts, NewAttempt
-from services.gateway.waiters import Waiters
-from tests.gateway_examples import DESK, admitting, confirmed, exhausted, listed, submission
+from services.gateway.answered import Answered
+from services.gateway.handlers import keep_count
+from services.gateway.store import NewAttempt
+from tests.gateway_examples import DESK, confirmed, exhausted, submission
+from tests.gateway_running import Replica, Start, starting
 from tests.recording import RecordingPublisher
 
 pytestmark = pytest.mark.backing
@@ -43,106 +29,11 @@ NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
-@dataclass
-class Replica:
-    """One gateway process, as far as this test needs it."""
-
-    database: Database
-    attempts: Attempts
-    waiters: Waiters
-    admission: Admission
-    publisher: RecordingPublisher
-    desks: Desks
-    app: FastAPI
-    client: httpx.AsyncClient
-    token: Callable[..., str]
-
-    async def refer(
-        self, body: Any = None, *, key: UUID | str | None = None, organisation: str = "RX9", **headers: str
-    ) -> httpx.Response:
-        """Post a submission; headers are named with underscores."""
-        sent = {"authorization": f"Bearer {self.token(organisation)}", "idempotency-key": str(key or uuid4())}
-        sent |= {"content-type": "application/json"} | {name.replace("_", "-"): said for name, said in headers.items()}
-        content = body if isinstance(body, bytes) else json.dumps(submission() if body is None else body).encode()
-        return await self.client.post(
-            "/referrals", content=content, headers={name: said for name, said in sent.items() if said}
-        )
-
-    async def attempt(self, key: UUID, *, organisation: str = "RX9") -> httpx.Response:
-        """Ask what came of a submission by its key."""
-        return await self.client.get(
-            f"/attempts/{key}", headers={"authorization": f"Bearer {self.token(organisation)}"}
-        )
-
-    async def told(self, count: int = 1) -> list[Event]:
-        """What was told, once it is so many events."""
-        async with asyncio.timeout(10):
-            while len(self.publisher.told) < count:
-                await asyncio.sleep(0.001)
-        return self.publisher.told
-
-    async def rows(self) -> list[asyncpg.Record]:
-        """Every attempt."""
-        return await self.database.pool.fetch("select * from attempts order by received_at, event_id")
-
-    async def remember(self, *outcomes: Any) -> None:
-        """What the consumer group does with outcomes."""
-        await remember(outcomes, attempts=self.attempts, clock=lambda: NOW)
-
-
-Start = Callable[..., Awaitable[Replica]]
-
-
-@pytest.fixture(scope="module")
-def signing(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A signing key and its public keys."""
-    return make_keys(tmp_path_factory.mktemp("keys"))
-
-
 @pytest.fixture
-async def start(database: str, signing: tuple[Path, Path]) -> AsyncIterator[Start]:
+async def start(database: str, keys_folder: Path) -> AsyncIterator[Start]:
     """Start a replica on this test's database; with `wait_seconds` short, for tests that time out on purpose."""
-    private, public = signing
-    started: list[Replica] = []
-
-    async def start(*, desks: Sequence[Desk] = (DESK,), publisher: Any = None, **own: Any) -> Replica:
-        settings = Settings(kafka=Kafka("127.0.0.1:1"), database_url=database, keys_file=public)
-        gateway = GatewaySettings(**own)
-        store = Database(settings, "gateway", MIGRATIONS)
-        store.migrate()
-        await store.start()
-        attempts, waiters = Attempts(store, seconds=gateway.store_seconds), Waiters(gateway.waiters)
-        admission = admitting(**own)
-        known = Desks()
-        known.learn([listed(desk) for desk in desks])
-        recording = publisher or RecordingPublisher()
-        service = Service("gateway", settings, database=store)
-        service.serves(
-            routes(
-                Transaction(attempts, waiters, telling(recording), admission),
-                settings=gateway,
-                desks=known,
-                desks_known=lambda: True,
-                clock=lambda: NOW,
-                new_id=uuid4,
-            )
-        )
-        app = create_app([service], Verifier.from_file(public))
-        client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway")
-
-        @cache
-        def token(organisation: str) -> str:
-            return sign(
-                private, organisation=organisation, practitioner="crew-7", role="paramedic", now=datetime.now(UTC)
-            )
-
-        started.append(Replica(store, attempts, waiters, admission, recording, known, app, client, token))
-        return started[-1]
-
-    yield start
-    for replica in started:
-        await replica.client.aclose()
-        await replica.database.stop()
+    async with starting(database, keys_folder, clock=lambda: NOW) as start:
+        yield start
 
 
 async def settled(replica: Replica, posting: "asyncio.Task[httpx.Response]", *, told: int = 1) -> httpx.Response:
@@ -403,7 +294,7 @@ async def test_a_new_process_knows_what_is_under_way(start: Start) -> None:
         await before.refer(prefer="respond-async")
     replica = await start(unsettled=3)
     counting = asyncio.create_task(
-        keep_count(replica.admission, replica.attempts, within=timedelta(minutes=15), clock=lambda: NOW)
+        keep_count(replica.admission, replica.attempts, "submission", within=timedelta(minutes=15), clock=lambda: NOW)
     )
     async with asyncio.timeout(10):
         while len(replica.admission.outstanding) < 3:
@@ -413,7 +304,7 @@ async def test_a_new_process_knows_what_is_under_way(start: Start) -> None:
     event = before.publisher.told[0]
     await replica.remember(confirmed(event.id, referral_id(event)))
     late = replica.admission.outstanding.older_than(0)
-    replica.admission.outstanding.drop(set(late) - await replica.attempts.unanswered(late))
+    replica.admission.outstanding.drop(set(late) - await replica.attempts.unanswered("submission", late))
     assert 2 == len(replica.admission.outstanding)
 
 
@@ -536,8 +427,8 @@ async def test_of_two_who_write_an_answer_at_once_the_first_stands(start: Start)
     replica = await start()
     await replica.refer(prefer="respond-async")
     [event] = replica.publisher.told
-    await replica.attempts.answer({event.id: "first"}, NOW)
-    await replica.attempts.answer({event.id: "second"}, NOW + timedelta(seconds=1))
+    await replica.attempts.answer({event.id: Answered(b"first")}, NOW)
+    await replica.attempts.answer({event.id: Answered(b"second")}, NOW + timedelta(seconds=1))
     assert [("first", NOW)] == [(row["answer"], row["answered_at"]) for row in await replica.rows()]
 
 

@@ -1,4 +1,4 @@
-"""The gateway on a real Kafka and PostgreSQL: outcomes wake requests, on whichever replica they wait."""
+"""The gateway on a real Kafka and PostgreSQL: what answers wakes requests, on whichever replica they wait."""
 
 import asyncio
 import json
@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from faststream.kafka import KafkaBroker
 
+from contracts.actions import ReferralActionRequested
 from contracts.people import Desk
 from contracts.submissions import ReferralSubmitted, referral_id
 from contracts.topics import PARTITIONS
@@ -28,7 +29,9 @@ from services.chassis.service import Service
 from services.chassis.settings import Settings
 from services.chassis.web import create_app
 from services.gateway.answer import body_of
+from services.gateway.decided import answered
 from services.gateway.service import build
+from tests.action_examples import REFERRAL, accepted, refused
 from tests.gateway_examples import confirmed, exhausted, listed, submission
 
 pytestmark = pytest.mark.backing
@@ -44,6 +47,11 @@ class Replica:
     service: Service
     client: httpx.AsyncClient
 
+    async def act(self, referral: UUID, key: UUID, prefer: str = "wait=30") -> httpx.Response:
+        """Post the one action of this test."""
+        headers = {"idempotency-key": str(key), "prefer": prefer}
+        return await self.client.post(f"/referrals/{referral}/actions", json={"action": "accept"}, headers=headers)
+
     async def refer(self, key: UUID, prefer: str = "wait=30") -> httpx.Response:
         """Post the one submission of this test."""
         return await self.client.post(
@@ -58,7 +66,9 @@ Start = Callable[..., AbstractAsyncContextManager[Replica]]
 @pytest.fixture
 async def submitted(kafka: Kafka, prefix: str) -> AsyncIterator[Submitted]:
     """Topics for this test; and what is on `submissions`, once it is so many records."""
-    names = {f"{prefix}{name}" for name in ("submissions", "bookings", "desks", "gateway.dlq", "gateway.replay")}
+    names = {
+        f"{prefix}{name}" for name in ("submissions", "bookings", "referrals", "desks", "gateway.dlq", "gateway.replay")
+    }
     admin = AIOKafkaAdminClient(**kafka.client())
     await admin.start()
     await topics.apply(admin, [topic for topic in topics.declared(prefix) if topic.name in names])
@@ -236,3 +246,46 @@ async def test_many_requests_each_get_their_own_outcome(
     assert {201} == {answer.status_code for answer in answers}
     assert {event.subject for event in events} == {json.loads(answer.content)["referral_id"] for answer in answers}
     assert all(answer.headers["location"].endswith(answer.json()["referral_id"]) for answer in answers)
+
+
+async def test_what_referrals_decides_wakes_the_action_and_answers_its_key_anywhere(
+    start: Start, submitted: Submitted, others: KafkaPublisher
+) -> None:
+    """On the referral's key; the booking of a further placement passes by first and is no answer to it."""
+    key = uuid4()
+    async with start("RX8") as one, start("RX8") as other:
+        acting = asyncio.create_task(one.act(REFERRAL, key))
+        [record] = await submitted(1)
+        action = ReferralActionRequested.read(record.value)
+        done = accepted(action.id, REFERRAL)
+        await others.tell([confirmed(action.id, REFERRAL), done])
+        first = await acting
+        async with asyncio.timeout(SECONDS):  # the group, which may be on either, writes it down a moment later
+            while (second := await other.act(REFERRAL, key, "respond-async")).status_code != 200:
+                await asyncio.sleep(0.05)
+    answer = answered(done)
+    assert answer is not None
+    assert (str(REFERRAL).encode(), partition_of(str(REFERRAL)), b"referral.action-requested") == (
+        record.key,
+        record.partition,
+        dict(record.headers)["type"],
+    )
+    assert [(200, answer.body, 'W/"5"')] * 2 == [
+        (one.status_code, one.content, one.headers["etag"]) for one in (first, second)
+    ]
+
+
+async def test_a_refusal_that_came_while_nobody_ran_is_the_answer(
+    start: Start, submitted: Submitted, others: KafkaPublisher
+) -> None:
+    """The group goes on where it was, and the key is answered from the row, under the refusal's own status."""
+    key = uuid4()
+    async with start("RX8") as before:
+        await before.act(REFERRAL, key, "respond-async")
+        action = ReferralActionRequested.read((await submitted(1))[0].value)
+    await others.tell([refused(action.id, REFERRAL, "moved-on")])
+    async with start("RX8") as after:
+        async with asyncio.timeout(SECONDS):
+            while (answer := await after.act(REFERRAL, key, "respond-async")).status_code == 202:
+                await asyncio.sleep(0.05)
+    assert (412, "moved-on") == (answer.status_code, answer.json()["refusal"])

@@ -18,6 +18,7 @@ from services.chassis.kafka import Kafka
 from services.chassis.service import Service
 from services.chassis.settings import Settings
 from services.chassis.web import create_app
+from services.gateway.answered import Answered
 from services.gateway.desks import Desks
 from services.gateway.handlers import Gone, KeyTaken, Result, Settled, Transaction, Unknown, Unsettled
 from services.gateway.http import routes
@@ -255,10 +256,10 @@ async def test_the_time_to_answer_by_is_not_part_of_the_digest(make: Make) -> No
 @pytest.mark.parametrize(
     ("result", "status", "outcome", "location"),
     [
-        (Settled(REFERRAL, b'{"outcome":"delivered"}'), 201, "delivered", f"/referrals/{REFERRAL}"),
+        (Settled(REFERRAL, Answered(b'{"outcome":"delivered"}')), 201, "delivered", f"/referrals/{REFERRAL}"),
         (Unsettled(REFERRAL), 202, "pending", f"/referrals/{REFERRAL}"),
         (Unknown(), 202, "unknown", None),
-        (Refusal("2000 submissions wait for their outcome.", 3), 429, None, None),
+        (Refusal("2000 wait for their answer already.", 3), 429, None, None),
         (KeyTaken(), 409, None, None),
         (Transient("away"), 503, None, None),
     ],

@@ -1,4 +1,4 @@
-"""What the documentation says of `POST /referrals`."""
+"""What the documentation says of `POST /referrals` and of actions."""
 
 import json
 from collections.abc import Iterator
@@ -10,28 +10,45 @@ import jsonschema
 import pytest
 from fastapi import FastAPI
 
+from services.gateway.action_http import action_routes
 from services.gateway.desks import Desks
 from services.gateway.handlers import Transaction
 from services.gateway.http import inlined, routes
 from services.gateway.settings import GatewaySettings
+from tests.action_examples import WHOLE
 from tests.gateway_examples import submission
 
 
 @pytest.fixture
-def operation() -> dict[str, Any]:
-    """The operation, as the OpenAPI document describes it."""
+def operations() -> dict[str, Any]:
+    """The operations of each path, as the OpenAPI document describes them."""
     app = FastAPI()
-    app.include_router(
-        routes(
-            cast("Transaction", None),
-            settings=GatewaySettings(),
-            desks=Desks(),
-            desks_known=lambda: True,
-            clock=lambda: datetime.now(UTC),
-            new_id=uuid4,
+    for serve in (routes, action_routes):
+        app.include_router(
+            serve(
+                cast("Transaction", None),
+                settings=GatewaySettings(),
+                desks=Desks(),
+                desks_known=lambda: True,
+                clock=lambda: datetime.now(UTC),
+                new_id=uuid4,
+            )
         )
-    )
-    described: dict[str, Any] = app.openapi()["paths"]["/referrals"]["post"]
+    described: dict[str, Any] = app.openapi()["paths"]
+    return described
+
+
+@pytest.fixture
+def operation(operations: dict[str, Any]) -> dict[str, Any]:
+    """`POST /referrals`."""
+    described: dict[str, Any] = operations["/referrals"]["post"]
+    return described
+
+
+@pytest.fixture
+def action(operations: dict[str, Any]) -> dict[str, Any]:
+    """`POST /referrals/{referral_id}/actions`."""
+    described: dict[str, Any] = operations["/referrals/{referral_id}/actions"]["post"]
     return described
 
 
@@ -54,9 +71,25 @@ def test_the_body_is_described_although_it_is_read_raw(operation: dict[str, Any]
     assert (True, False) == (validator.is_valid(submission()), validator.is_valid(misspelt))
 
 
-def test_the_described_body_refers_to_nothing_outside_itself(operation: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("name", "said"), WHOLE.items())
+def test_every_action_is_described(action: dict[str, Any], name: str, said: dict[str, Any]) -> None:
+    """It holds by the documented schema; with a misspelt member, or none that it needs, it does not."""
+    schema = action["requestBody"]["content"]["application/json"]["schema"]
+    validator = jsonschema.Draft202012Validator(schema)
+    whole = {"action": name} | said
+    assert (True, False, not said or name == "accept") == (
+        validator.is_valid(whole),
+        validator.is_valid(whole | {"word": "x"}),
+        validator.is_valid({"action": name}),
+    )
+
+
+def test_the_described_bodies_refer_to_nothing_outside_themselves(
+    operation: dict[str, Any], action: dict[str, Any]
+) -> None:
     """A reference into `$defs` would point nowhere in the whole document."""
-    assert [] == list(references(operation["requestBody"]))
+    assert [] == [*references(operation["requestBody"]), *references(action["requestBody"])]
+    assert "#/$defs" not in json.dumps(action["requestBody"])
 
 
 def test_every_answer_is_described(operation: dict[str, Any]) -> None:
@@ -64,10 +97,20 @@ def test_every_answer_is_described(operation: dict[str, Any]) -> None:
     assert {"201", "202", "400", "401", "403", "409", "413", "415", "422", "429", "503"} == set(operation["responses"])
 
 
-def test_the_key_is_required(operation: dict[str, Any]) -> None:
-    """And said to be a UUID in a header."""
-    required = [(one["name"], one["in"]) for one in operation["parameters"] if one.get("required")]
-    assert [("Idempotency-Key", "header")] == required
+def test_every_answer_to_an_action_is_described(action: dict[str, Any]) -> None:
+    """What is done, what is not, and why."""
+    described = {"200", "202", "400", "401", "403", "404", "409", "412", "413", "415", "422", "429", "503"}
+    assert described == set(action["responses"])
+
+
+def test_the_key_is_required(operation: dict[str, Any], action: dict[str, Any]) -> None:
+    """And said to be a UUID in a header; of an action the referral too, in the path."""
+    one, other = (
+        [(one["name"], one["in"]) for one in described["parameters"] if one.get("required")]
+        for described in (operation, action)
+    )
+    key = ("Idempotency-Key", "header")
+    assert ([key], {key, ("referral_id", "path")}) == (one, set(other))
 
 
 def test_inlining_keeps_what_is_said_beside_a_reference() -> None:

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from contracts.topics import Topic
-from services.gateway.backlog import STALE_SECONDS, Backlog
+from services.gateway.backlog import STALE_SECONDS, TO_AN_OUTCOME, Backlog
 from services.gateway.outstanding import Outstanding
 from services.gateway.overload import FEW, Limits, Pace, Refusal
 from tests.gateway_examples import confirmed
@@ -17,10 +17,10 @@ LIMITS = Limits(unsettled=10, unsettled_at_once=5, behind_seconds=3)
     ("unsettled", "behind", "at_once", "expected"),
     [
         (9, 3.0, False, None),
-        (10, 0.0, False, Refusal("10 submissions wait for their outcome.", 1)),
-        (10, 2.2, False, Refusal("10 submissions wait for their outcome.", 3)),
+        (10, 0.0, False, Refusal("10 wait for their answer already.", 1)),
+        (10, 2.2, False, Refusal("10 wait for their answer already.", 3)),
         (4, 0.0, True, None),
-        (5, 0.0, True, Refusal("5 submissions wait for their outcome.", 1)),
+        (5, 0.0, True, Refusal("5 wait for their answer already.", 1)),
         (5, 0.0, False, None),
         (0, 3.1, False, Refusal("Answers are 3 seconds behind.", 4)),
         (0, 900.0, False, Refusal("Answers are 900 seconds behind.", 30)),
@@ -68,7 +68,7 @@ async def test_a_backlog_adds_up_all_hops_and_goes_stale() -> None:
     async def progress(_reader: str, _topic: Topic) -> tuple[int, int]:
         return done + 100, done
 
-    backlog = Backlog(progress, lambda: now)
+    backlog = Backlog(progress, TO_AN_OUTCOME, lambda: now)
     for _ in range(3):
         await backlog.look()
         now, done = now + 1.0, done + 50

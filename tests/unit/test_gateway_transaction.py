@@ -13,12 +13,15 @@ from contracts.people import Referrer
 from contracts.submissions import ReferralSubmitted, ReferralSubmittedData, Submission, referral_id
 from services.chassis.failures import Transient
 from services.gateway.admission import Admission
-from services.gateway.answer import body_of
+from services.gateway.answered import Answered
 from services.gateway.handlers import KeyTaken, Result, Settled, Transaction, Unknown, Unsettled, telling
+from services.gateway.outcomes import answered
 from services.gateway.overload import Refusal
 from services.gateway.store import Attempts, NewAttempt, StoredAttempt
 from services.gateway.waiters import Waiters
 from tests.gateway_examples import DESK, NOON, admitting, confirmed, submission
+
+DELIVERED = Answered(b'{"outcome": "delivered"}')
 
 
 def attempt() -> NewAttempt:
@@ -38,7 +41,7 @@ def attempt() -> NewAttempt:
     return NewAttempt("RX9", uuid4(), b"d" * 32, event)
 
 
-def stored(one: NewAttempt, answer: str | None = None) -> StoredAttempt:
+def stored(one: NewAttempt, answer: Answered | None = None) -> StoredAttempt:
     """What stands under the key of an attempt that was made before."""
     return StoredAttempt(one.digest, referral_id(one.event), one.event.id, one.event.to_json().decode(), answer)
 
@@ -108,8 +111,8 @@ def waking(waiters: Waiters, *, failing: bool = False) -> Callable[[Sequence[Eve
 
 async def test_an_outcome_before_the_acknowledgement_is_not_missed() -> None:
     """The waiter stands before the event is told."""
-    one, waiters = attempt(), Waiters(10)
-    answer = body_of(confirmed(one.event.id, referral_id(one.event)))
+    one, waiters = attempt(), Waiters(10, answered)
+    answer = answered(confirmed(one.event.id, referral_id(one.event)))
     assert Settled(referral_id(one.event), answer) == await submit(
         Rows(new=True), Log(waking(waiters)), one, waiters=waiters
     )
@@ -117,7 +120,7 @@ async def test_an_outcome_before_the_acknowledgement_is_not_missed() -> None:
 
 async def test_an_outcome_is_worth_more_than_a_failed_telling() -> None:
     """What is settled was received."""
-    one, waiters = attempt(), Waiters(10)
+    one, waiters = attempt(), Waiters(10, answered)
     result = await submit(Rows(new=True), Log(waking(waiters, failing=True)), one, waiters=waiters)
     assert True is isinstance(result, Settled)
 
@@ -130,13 +133,13 @@ async def test_a_failed_telling_is_not_waited_for() -> None:
 
     one = attempt()
     async with asyncio.timeout(10):
-        result = await submit(Rows(new=True), Log(fail), one, waiters=Waiters(10))
+        result = await submit(Rows(new=True), Log(fail), one, waiters=Waiters(10, answered))
     assert Unknown() == result
 
 
 async def test_a_repeat_waits_for_the_first_ones_outcome() -> None:
     """Under the id of the event that was stored, which is the one that is told."""
-    first, waiters = attempt(), Waiters(10)
+    first, waiters = attempt(), Waiters(10, answered)
     again = replace(attempt(), key=first.key)
     log = Log(waking(waiters))
     result = await submit(Rows(new=False, readings=[stored(first)] * 2), log, again, waiters=waiters)
@@ -146,48 +149,48 @@ async def test_a_repeat_waits_for_the_first_ones_outcome() -> None:
 async def test_an_answer_that_is_stored_while_the_waiter_is_put_up_is_found() -> None:
     """It is read again once the waiter stands; nothing is told."""
     one, log = attempt(), Log()
-    rows = Rows(new=False, readings=[stored(one), stored(one, '{"outcome": "delivered"}')])
-    result = await submit(rows, log, one, waiters=Waiters(10))
-    assert (Settled(referral_id(one.event), b'{"outcome": "delivered"}'), []) == (result, log.told)
+    rows = Rows(new=False, readings=[stored(one), stored(one, DELIVERED)])
+    result = await submit(rows, log, one, waiters=Waiters(10, answered))
+    assert (Settled(referral_id(one.event), DELIVERED), []) == (result, log.told)
 
 
 async def test_another_body_is_refused_before_anything_is_told() -> None:
     """By the digest alone."""
     one, log = attempt(), Log()
     rows = Rows(new=False, readings=[replace(stored(one), digest=b"e" * 32)])
-    assert (KeyTaken(), []) == (await submit(rows, log, one, waiters=Waiters(10)), log.told)
+    assert (KeyTaken(), []) == (await submit(rows, log, one, waiters=Waiters(10, answered)), log.told)
 
 
 async def test_a_row_that_cannot_be_read_is_unknown() -> None:
     """Whoever stored it may have told it: never 503."""
     rows = Rows(new=False, readings=[Transient("away")])
-    assert Unknown() == await submit(rows, Log(), attempt(), waiters=Waiters(10))
+    assert Unknown() == await submit(rows, Log(), attempt(), waiters=Waiters(10, answered))
 
 
 async def test_beyond_the_limit_nothing_is_stored_or_told() -> None:
     """Refused before the row; what waits is counted from before the storing, so that none slips in between."""
-    admission, log, waiters = admitting(unsettled=2), Log(), Waiters(10)
+    admission, log, waiters = admitting(unsettled=2), Log(), Waiters(10, answered)
     for _ in range(2):
         result = await submit(Rows(new=True), log, attempt(), waiters=waiters, seconds=0, admission=admission)
         assert isinstance(result, Unsettled)
     refused = await submit(Rows(new=True), log, attempt(), waiters=waiters, admission=admission)
-    assert (Refusal("2 submissions wait for their outcome.", 1), 2) == (refused, len(log.told))
+    assert (Refusal("2 wait for their answer already.", 1), 2) == (refused, len(log.told))
 
 
 async def test_beyond_the_limit_a_used_key_is_answered() -> None:
     """What was taken in is answered, and makes nothing more to wait for."""
-    admission, waiters, first = admitting(unsettled=1), Waiters(10), attempt()
+    admission, waiters, first = admitting(unsettled=1), Waiters(10, answered), attempt()
     await submit(Rows(new=True), Log(), first, waiters=waiters, seconds=0, admission=admission)
-    rows = Rows(new=True, readings=[stored(first, '{"outcome": "delivered"}')])
+    rows = Rows(new=True, readings=[stored(first, DELIVERED)])
     result = await submit(rows, Log(), replace(attempt(), key=first.key), waiters=waiters, admission=admission)
-    assert (Settled(referral_id(first.event), b'{"outcome": "delivered"}'), 1) == (result, len(admission.outstanding))
+    assert (Settled(referral_id(first.event), DELIVERED), 1) == (result, len(admission.outstanding))
 
 
 async def test_what_could_not_be_stored_is_not_waited_for() -> None:
     """Its room is given back; so is that of a key that was used."""
     admission, first = admitting(unsettled=1), attempt()
     with pytest.raises(Transient):
-        await submit(Rows(new=Transient("away")), Log(), first, waiters=Waiters(10), admission=admission)
+        await submit(Rows(new=Transient("away")), Log(), first, waiters=Waiters(10, answered), admission=admission)
     rows = Rows(new=False, readings=[replace(stored(first), digest=b"e" * 32)])
-    assert KeyTaken() == await submit(rows, Log(), attempt(), waiters=Waiters(10), admission=admission)
+    assert KeyTaken() == await submit(rows, Log(), attempt(), waiters=Waiters(10, answered), admission=admission)
     assert 0 == len(admission.outstanding)

@@ -6,25 +6,25 @@ from uuid import uuid4
 
 from contracts.topics import Topic
 from services.chassis.reader import Tombstone
-from services.gateway.answer import body_of
+from services.gateway.outcomes import answered
 from services.gateway.waiters import Waiters
 from tests.gateway_examples import confirmed, exhausted, listed
 
 
 async def test_an_outcome_wakes_those_who_wait_for_it() -> None:
     """All of them: a retry may wait beside the request that it repeats."""
-    waiters, transaction = Waiters(10), uuid4()
+    waiters, transaction = Waiters(10, answered), uuid4()
     outcome = confirmed(transaction, uuid4())
     with waiters.waiting_for(transaction) as one, waiters.waiting_for(transaction) as other:
         assert one is not None
         assert other is not None
         waiters.wake([outcome])
-        assert [body_of(outcome)] * 2 == [await one, await other]
+        assert [answered(outcome)] * 2 == [await one, await other]
 
 
 async def test_the_outcome_of_another_transaction_wakes_nobody() -> None:
     """Only one's own outcome."""
-    waiters, transaction = Waiters(10), uuid4()
+    waiters, transaction = Waiters(10, answered), uuid4()
     with waiters.waiting_for(transaction) as answer:
         waiters.wake([confirmed(uuid4(), uuid4()), listed(), Tombstone(Topic.BOOKINGS, "x")])
         assert answer is not None
@@ -33,25 +33,25 @@ async def test_the_outcome_of_another_transaction_wakes_nobody() -> None:
 
 async def test_a_repeated_outcome_changes_nothing() -> None:
     """The first is the answer."""
-    waiters, transaction = Waiters(10), uuid4()
+    waiters, transaction = Waiters(10, answered), uuid4()
     first, second = exhausted(transaction, uuid4()), confirmed(transaction, uuid4())
     with waiters.waiting_for(transaction) as answer:
         waiters.wake([first, second])
         waiters.wake([second])
         assert answer is not None
-        assert body_of(first) == await answer
+        assert answered(first) == await answer
 
 
 async def test_one_too_many_does_not_wait() -> None:
     """Memory is bounded."""
-    waiters = Waiters(1)
+    waiters = Waiters(1, answered)
     with waiters.waiting_for(uuid4()) as first, waiters.waiting_for(uuid4()) as second:
         assert (True, None) == (first is not None, second)
 
 
 async def test_a_place_is_free_again_when_one_leaves() -> None:
     """Whoever leaves, for whatever reason; and one who found no place frees none."""
-    waiters = Waiters(1)
+    waiters = Waiters(1, answered)
     with waiters.waiting_for(uuid4()), waiters.waiting_for(uuid4()), waiters.waiting_for(uuid4()):
         pass
     with waiters.waiting_for(uuid4()) as first, waiters.waiting_for(uuid4()) as second:
@@ -60,7 +60,7 @@ async def test_a_place_is_free_again_when_one_leaves() -> None:
 
 async def test_one_who_left_is_not_woken() -> None:
     """And the one who still waits is."""
-    waiters, transaction = Waiters(10), uuid4()
+    waiters, transaction = Waiters(10, answered), uuid4()
     with waiters.waiting_for(transaction) as staying:
         with waiters.waiting_for(transaction) as leaving:
             pass
@@ -72,7 +72,7 @@ async def test_one_who_left_is_not_woken() -> None:
 
 async def test_nothing_is_kept_of_one_who_left() -> None:
     """Or a gateway that runs for months would remember every request."""
-    waiters, transaction = Waiters(10), uuid4()
+    waiters, transaction = Waiters(10, answered), uuid4()
     with waiters.waiting_for(transaction):
         with waiters.waiting_for(transaction) as leaving:
             assert leaving is not None

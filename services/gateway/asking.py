@@ -1,0 +1,118 @@
+"""What every request to the gateway says of itself: for whom, under which key; and how what came of it is answered."""
+
+import re
+from typing import TypeVar
+from uuid import UUID
+
+from fastapi import Request, Response
+from pydantic import ValidationError
+
+from contracts.envelope import Event
+from contracts.people import Referrer
+from services.chassis import traces
+from services.chassis.identity import Caller
+from services.chassis.problems import PROBLEM, Problem
+from services.gateway.answer import PENDING, UNKNOWN, Pending
+from services.gateway.handlers import KeyTaken, Result, Settled, Unknown
+from services.gateway.overload import Refusal
+from services.gateway.store import Kind
+from services.gateway.traces import traceparent_of
+
+_UUID = re.compile(r'"?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"?', re.IGNORECASE | re.ASCII)
+"""The draft standard writes the key in quotes; most senders do not."""
+
+BAD_REQUEST = 400
+
+Told = TypeVar("Told", bound=Event)
+
+
+def speaks_for_itself(request: Request, caller: Caller) -> None:
+    """Raises a problem, 403, where the query names another organisation than the token's."""
+    if any(said != caller.organisation for said in request.query_params.getlist("organisation")):
+        raise Problem(
+            403,
+            "Another organisation's name",
+            "The query names an organisation that the token does not act for. Leave it out: who asks is taken from the "
+            "token.",
+        )
+
+
+def key_of(request: Request, kind: Kind) -> UUID:
+    """The Idempotency-Key. Raises a problem, 400, where there is not exactly one."""
+    said = request.headers.getlist("idempotency-key")
+    match = _UUID.fullmatch(said[0].strip()) if len(said) == 1 else None
+    if match is None:
+        raise Problem(
+            400,
+            "An Idempotency-Key is needed",
+            f"Send one header Idempotency-Key with a UUID made for this {kind}, and the same one with every retry "
+            f"of it, so that a retry is never a second {kind}.",
+        )
+    return UUID(match[1])
+
+
+def referrer_of(caller: Caller) -> Referrer:
+    """Who asks, by the token. Raises a problem, 403, where its claims cannot be told."""
+    try:
+        return Referrer(organisation=caller.organisation, practitioner=caller.practitioner, role=caller.role)
+    except ValidationError:
+        raise Problem(
+            403,
+            "The token cannot be used here",
+            "Its claims organisation, practitioner and role must be an ODS code and two texts of 1 to 100 characters.",
+        ) from None
+
+
+def not_now(what: str) -> Problem:
+    """503: this request put nothing on the log."""
+    return Problem(
+        503,
+        "Not now",
+        f"{what} This request put nothing on the log. Ask again in a moment with the same Idempotency-Key.",
+        headers={"Retry-After": "1"},
+    )
+
+
+def traced(event: Told, request: Request) -> Told:
+    """The event in the trace of its request, where there is one."""
+    traceparent = traces.current() or traceparent_of(request.headers.get("traceparent"))
+    return event.model_copy(update={"traceparent": traceparent}) if traceparent else event
+
+
+def response(result: Result, applied: str | None, kind: Kind, *, status: int | None = None) -> Response:
+    """What the sender is told: an answer under its own status unless another is given.
+
+    `applied` is what was honoured of its preference. Raises a problem, 409 or 429.
+    """
+    headers = {} if applied is None else {"Preference-Applied": applied}
+    if isinstance(result, Refusal):
+        raise Problem(
+            429,
+            "Too much is under way",
+            f"{result.why} This {kind} would not be answered in time, and nothing of it was kept. Send it again, "
+            f"with the same Idempotency-Key, after {result.retry_seconds} seconds, or telephone.",
+            headers=headers | {"Retry-After": str(result.retry_seconds)},
+        )
+    if isinstance(result, KeyTaken):
+        raise Problem(
+            409,
+            "The key was used for something else",
+            "This Idempotency-Key stands for a request with another content. Nothing was stored or sent on. "
+            f"Make a new key for a new {kind}; send the first request again for its answer.",
+            headers=headers,
+        )
+    if isinstance(result, Unknown):
+        # No id: whoever reads a referral that was answered must find it.
+        unknown = Pending(referral_id=None, outcome="unknown", next_step=UNKNOWN)
+        return Response(unknown.model_dump_json(), 202, headers, "application/json")
+    headers["Location"] = f"/referrals/{result.referral}"
+    if isinstance(result, Settled):
+        refused = result.answer.status >= BAD_REQUEST
+        return Response(
+            result.answer.body,
+            result.answer.status if status is None else status,
+            headers,
+            PROBLEM if refused else "application/json",
+        )
+    pending = Pending(referral_id=result.referral, outcome="pending", next_step=PENDING)
+    return Response(pending.model_dump_json(), 202, headers, "application/json")
