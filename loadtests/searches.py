@@ -13,6 +13,7 @@ from contracts.directory import (
     ServiceListedData,
 )
 from contracts.people import Age, Gender
+from services.chassis.versioned_table import read_table
 from services.pathways.codes import CodeTable
 from services.pathways.index import Index
 from services.pathways.invented import Codes, area, drawn_near, invented, surgery
@@ -20,7 +21,6 @@ from services.pathways.request import AgeSpan, Area, Needs, SearchRequest
 from services.pathways.search_rules import SearchRules, Strategies
 from services.pathways.settings import PathwaysSettings
 from services.pathways.towns import Town, towns
-from services.pathways.versioned_table import read_table
 
 MONDAY = datetime(2026, 1, 12, tzinfo=UTC)
 DAYS = 9

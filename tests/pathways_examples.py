@@ -17,12 +17,12 @@ from contracts.directory import (
 from contracts.people import Age, Desk, PatientIdentity, Position, Referrer
 from contracts.submissions import AcceptedService, AcceptedType
 from contracts.triage import ReferralTriaged, ReferralTriagedData, Scores
+from services.chassis.versioned_table import read_table
 from services.pathways.codes import CodeTable
 from services.pathways.index import Index, Snapshot
 from services.pathways.placing import mapped, request_of
 from services.pathways.search import Ranked, search
 from services.pathways.settings import PathwaysSettings
-from services.pathways.versioned_table import read_table
 
 NOON = datetime(2026, 1, 14, 12, tzinfo=UTC)
 """A Wednesday in winter, when London's clock shows UTC."""

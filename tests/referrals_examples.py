@@ -4,20 +4,35 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from contracts.bookings import BookingConfirmed, BookingConfirmedData, BookingExhausted, BookingExhaustedData
+from contracts.actions import Action, ReferralActionRequested, ReferralActionRequestedData
+from contracts.bookings import (
+    BookingConfirmed,
+    BookingConfirmedData,
+    BookingDisplaced,
+    BookingExhausted,
+    BookingExhaustedData,
+    DisplacedData,
+)
 from contracts.brief import Acuity, Brief, Disposition, Reason
 from contracts.envelope import Event
 from contracts.notifications import Audience, NotificationSent, NotificationSentData
 from contracts.people import Age, Contact, Desk, Patient, PatientIdentity, Position, Referrer
 from contracts.placements import Alternative, BookingRequested, BookingRequestedData, Candidate
+from contracts.referrals import PlacementRequested
 from contracts.submissions import Observations, ReferralSubmitted, ReferralSubmittedData, Submission
 from contracts.triage import News2, ReferralTriaged, ReferralTriagedData, Scores
+from services.chassis.versioned_table import read_table
+from services.referrals.clocks import ClockTable
+from services.referrals.settings import CLOCKS as SHIPPED
 
 REFERRER = "RX1"
 RECEIVER = "RX2"
+ANOTHER_RECEIVER = "RX4"
+STRANGER = "RX9"
 SERVICE = "sdec-1"
 BEGAN = datetime(2031, 3, 4, 3, 0, tzinfo=UTC)
 ANSWER_BY = BEGAN + timedelta(minutes=15)
+CLOCKS = read_table(SHIPPED, ClockTable)
 DESK = Desk(organisation=REFERRER, name="Clinical hub", telephone="01632 960001")
 _WHERE = Position(latitude=54.9, longitude=-1.6)
 
@@ -80,7 +95,7 @@ def requested(cause: ReferralTriaged, *, candidates: int = 3) -> BookingRequeste
 def confirmed(
     cause: BookingRequested, *, outcome: Literal["slot_held", "place_held", "delivered"] = "slot_held"
 ) -> BookingConfirmed:
-    """Booking's answer: a place at the first candidate."""
+    """Booking's answer: a place at the first candidate, under a reference of its own."""
     data = BookingConfirmedData(
         brief=cause.data.brief,
         outcome=outcome,
@@ -88,7 +103,7 @@ def confirmed(
         starts_at=BEGAN + timedelta(hours=1) if outcome == "slot_held" else None,
         slot_minutes=30 if outcome == "slot_held" else None,
         acceptance_due=BEGAN + timedelta(minutes=30) if outcome == "place_held" else None,
-        reference="900000000017",
+        reference=f"9{cause.data.brief.placement_id.int % 10**11:011}",
         alternatives=tuple(map(Alternative.of, cause.data.candidates[1:])),
         owner=cause.data.brief.desk,
         due=BEGAN + timedelta(hours=2),
@@ -127,13 +142,60 @@ def receipt(cause: BookingConfirmed | BookingExhausted, audience: Audience) -> N
     )
 
 
-def candidate(service_id: str) -> Candidate:
+def asks(
+    referral: uuid.UUID,
+    action: Action,
+    *,
+    organisation: str = RECEIVER,
+    seen_version: int | None = None,
+    id: uuid.UUID | None = None,
+) -> ReferralActionRequested:
+    """Somebody of an organisation asks for an action, by default of the receiver's."""
+    desk = Desk(organisation=organisation, name=f"Desk of {organisation}", telephone="01632 960003")
+    data = ReferralActionRequestedData(action=action, by=_referrer(organisation), desk=desk, seen_version=seen_version)
+    return ReferralActionRequested.first(
+        data,
+        id=id or uuid.uuid4(),
+        source=f"onward/gateway/{organisation}",
+        subject=str(referral),
+        time=BEGAN + timedelta(minutes=4),
+    )
+
+
+def searched_again(
+    cause: PlacementRequested, *, organisation: str = ANOTHER_RECEIVER, service_id: str = "ucr-1"
+) -> BookingRequested:
+    """Pathways' answer to a further search: one candidate."""
+    data = BookingRequestedData(brief=cause.data.brief, candidates=(candidate(service_id, organisation),))
+    return BookingRequested.effect_of(cause, data, source="onward/pathways", time=BEGAN + timedelta(minutes=5))
+
+
+def displaced(confirmed: BookingConfirmed) -> BookingDisplaced:
+    """Booking says that the session of a held slot is no more."""
+    held = confirmed.data
+    data = DisplacedData(
+        placement_id=held.brief.placement_id,
+        reference=held.reference,
+        service_id=held.service.service_id,
+        starts_at=held.starts_at,
+        organisation=held.service.organisation,
+    )
+    return BookingDisplaced.first(
+        data,
+        id=uuid.uuid5(confirmed.id, "displaced"),
+        source="onward/booking",
+        subject=confirmed.subject,
+        time=BEGAN + timedelta(minutes=4),
+    )
+
+
+def candidate(service_id: str, organisation: str = RECEIVER) -> Candidate:
     """A service that could take the patient."""
     return Candidate(
         service_id=service_id,
         name="Same-day emergency care, Northside",
         service_type=140,
-        organisation=RECEIVER,
+        organisation=organisation,
         telephone="01632 960002",
         instructions="Ring the nurse in charge before leaving the scene.",
         position=_WHERE,

@@ -10,6 +10,7 @@ import httpx
 import typer
 
 from contracts.directory import Service
+from services.chassis.versioned_table import read_table
 from services.cli import local
 from services.cli.connection import TRUST, AsJson, Connection, Folder, Organisation, Token, Url, answered, connect
 from services.cli.speaking import Refused, print_json, say
@@ -21,7 +22,6 @@ from services.pathways.invented import Codes, invented, region
 from services.pathways.places import town_named
 from services.pathways.settings import PathwaysSettings
 from services.pathways.towns import town, towns
-from services.pathways.versioned_table import read_table
 
 SHIPPED = next(iter(sorted((Path(__file__).parents[2] / "deploy" / "directory").glob("*.toml"))), Path("missing"))
 """The small directory of the invented region."""

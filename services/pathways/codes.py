@@ -13,8 +13,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from contracts.directory import Code
 from contracts.submissions import Presentation
+from services.chassis.versioned_table import VersionedTable
 from services.pathways.request import Needs
-from services.pathways.versioned_table import VersionedTable
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.directory import AreaCode
 from contracts.submissions import ServiceType
+from services.chassis.versioned_table import VersionedTable
 from services.pathways.request import Area, SearchRequest
-from services.pathways.versioned_table import VersionedTable
 
 NATIONAL_KM = 60.0
 """Half the side of the search square where nothing else is known (Directory of Services)."""

@@ -16,6 +16,7 @@ from services.chassis.metrics import INDEX_BYTES, INDEX_SERVICES, OUTBOX_OLDEST,
 from services.chassis.outbox import Outbox
 from services.chassis.service import Service
 from services.chassis.settings import Settings
+from services.chassis.versioned_table import read_table
 from services.pathways import capacity_http, lookup_http
 from services.pathways.capacity import CapacityOrder
 from services.pathways.capacity_store import CapacityReports
@@ -29,7 +30,6 @@ from services.pathways.postcodes import Postcodes
 from services.pathways.search_rules import SearchRules
 from services.pathways.settings import PathwaysSettings
 from services.pathways.store import Listings
-from services.pathways.versioned_table import read_table
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 

@@ -1,12 +1,13 @@
-"""What this service reads of each fact. It stores the rest as it came, and does not parse it."""
+"""What this service reads of each fact of the flow. It stores the rest as it came, and does not parse it."""
 
 from typing import Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime
 
-from contracts.bookings import BookingConfirmed, BookingExhausted
+from contracts.bookings import BookingConfirmed, BookingExhausted, BookingReleased
 from contracts.brief import Acuity
+from contracts.envelope import Event
 from contracts.notifications import NotificationSent
 from contracts.people import Desk, OrganisationCode
 from contracts.placements import BookingRequested, Candidate
@@ -21,6 +22,31 @@ FactType = Literal[
     "booking.confirmed",
     "booking.exhausted",
     "notification.sent",
+    "referral.action-requested",
+    "booking.released",
+    "booking.displaced",
+    "referral.received",
+    "referral.accepted",
+    "referral.rejected",
+    "referral.information-wanted",
+    "referral.information-given",
+    "referral.taken-up",
+    "referral.seen",
+    "referral.outcome-given",
+    "referral.not-attended",
+    "referral.withdrawn",
+    "referral.rebooked",
+    "referral.wait-listed",
+    "referral.cancelled",
+    "referral.arranged-elsewhere",
+    "referral.escalated",
+    "referral.message-left",
+    "referral.contact-recorded",
+    "referral.document-attached",
+    "referral.duplicate-suspected",
+    "referral.action-refused",
+    "placement.requested",
+    "booking.withdrawn",
 ]
 
 
@@ -73,10 +99,19 @@ class Requested(Fact):
     data: _Briefed
 
 
-class _ConfirmedData(_Briefed):
+class _PlacementBrief(_Brief):
+    placement_id: UUID
+
+
+class _EndedData(Part):
+    brief: _PlacementBrief
+
+
+class _ConfirmedData(_EndedData):
     outcome: Literal["slot_held", "place_held", "delivered"]
     service: Candidate
     starts_at: AwareDatetime | None = None
+    slot_minutes: int | None = None
     acceptance_due: AwareDatetime | None = None
     reference: str
     owner: Desk
@@ -88,10 +123,12 @@ class Confirmed(Fact):
     """`booking.confirmed`."""
 
     TYPE = BookingConfirmed.TYPE
+    correlationid: UUID
+    time: AwareDatetime
     data: _ConfirmedData
 
 
-class _ExhaustedData(_Briefed):
+class _ExhaustedData(_EndedData):
     why: str
     proposal: Candidate | None = None
     owner: Desk
@@ -103,6 +140,7 @@ class Exhausted(Fact):
     """`booking.exhausted`."""
 
     TYPE = BookingExhausted.TYPE
+    correlationid: UUID
     data: _ExhaustedData
 
 
@@ -112,11 +150,23 @@ class Receipt(Fact):
     TYPE = NotificationSent.TYPE
 
 
+class Released(Receipt):
+    """`booking.released`: history, as a receipt is."""
+
+    TYPE = BookingReleased.TYPE
+
+
 _BY_TYPE: dict[str, type[Fact]] = {
-    fact.TYPE: fact for fact in (Submitted, Triaged, Requested, Confirmed, Exhausted, Receipt)
+    fact.TYPE: fact for fact in (Submitted, Triaged, Requested, Confirmed, Exhausted, Receipt, Released)
 }
 
 
-def fact_in(value: bytes, type: str) -> Fact:
-    """The fact of this type in a Kafka value. Raises KeyError for an unknown type, pydantic's ValidationError."""
-    return _BY_TYPE[type].read(value)
+def fact_in(value: bytes, type: str) -> Fact | Event:
+    """The fact of this type in a Kafka value: as far as it is read, or whole where this service told it or decides on
+    it. Raises KeyError for an unknown type, pydantic's ValidationError."""
+    return (_BY_TYPE.get(type) or Event.KNOWN[type]).read(value)
+
+
+def is_of_further_placement(ended: Confirmed | Exhausted) -> bool:
+    """Whether a placement is not the first of its referral, which has the id of the submission that began it all."""
+    return ended.correlationid != ended.data.brief.placement_id

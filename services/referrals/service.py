@@ -5,16 +5,22 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from contracts.actions import ReferralActionRequested
+from contracts.bookings import BookingDisplaced
 from contracts.topics import Topic
 from services.chassis.database import AUDIT, Database
 from services.chassis.dead_letters import send_again
+from services.chassis.decoding import Readable
 from services.chassis.metrics import OVERDUE_OWNERS, OVERDUE_REFERRALS
 from services.chassis.service import Service
 from services.chassis.settings import Settings
 from services.chassis.topics import readers_with_dead_letters
-from services.referrals.facts import Confirmed, Exhausted, Fact, Receipt, Requested, Submitted, Triaged
+from services.chassis.versioned_table import read_table
+from services.referrals.clocks import ClockTable
+from services.referrals.deciding_store import Decisions
+from services.referrals.facts import Confirmed, Exhausted, Receipt, Released, Requested, Submitted, Triaged
 from services.referrals.feed import Feed
-from services.referrals.handlers import keep, remember
+from services.referrals.handlers import decide, keep, remember
 from services.referrals.http import routes
 from services.referrals.news import News
 from services.referrals.settings import ReferralsSettings
@@ -24,27 +30,34 @@ from services.referrals.unreadable_store import DeadLetterBox
 
 MIGRATIONS = (Path(__file__).parent / "migrations", AUDIT)
 
-READS: dict[Topic, tuple[type[Fact], ...]] = {
-    Topic.SUBMISSIONS: (Submitted,),
+READS: dict[Topic, tuple[type[Readable], ...]] = {
+    Topic.SUBMISSIONS: (Submitted, ReferralActionRequested),
     Topic.TRIAGE: (Triaged,),
     Topic.PLACEMENTS: (Requested,),
-    Topic.BOOKINGS: (Confirmed, Exhausted),
+    Topic.BOOKINGS: (Confirmed, Exhausted, Released, BookingDisplaced),
     Topic.NOTIFICATIONS: (Receipt,),
 }
 
+DECIDES = frozenset((Topic.SUBMISSIONS, Topic.BOOKINGS))
+"""Topics of which something is decided about. On the first somebody waits for the answer."""
+
 
 def build(settings: Settings, environ: Mapping[str, str]) -> Service:
-    """Every topic of the flow to one handler, all dead letters to another, and the routes that read what was stored."""
+    """Every topic of the flow to a handler, all dead letters to another, and the routes that read what was stored."""
     own = ReferralsSettings.read(environ)
     database = Database(settings, "referrals", *MIGRATIONS)
     service = Service("referrals", settings, database=database)
     clock = partial(datetime.now, UTC)
-    referrals = Referrals(database, clock)
+    clocks = read_table(own.clocks, ClockTable)
+    referrals = Referrals(database, clock, clocks)
     service.measures([OVERDUE_REFERRALS, OVERDUE_OWNERS], referrals.overdue)
     news = News()
+    decisions = Decisions(database, clock, clocks)
+    deciding = partial(decide, referrals=referrals, decisions=decisions, news=news)
+    remembering = partial(remember, referrals=referrals, news=news)
     for topic, facts in READS.items():
-        service.reads(topic, partial(remember, referrals=referrals, news=news), *facts, at_leisure=True)
-    letters = DeadLetterBox(database, settings.topic_prefix)
+        service.reads(topic, deciding if topic in DECIDES else remembering, *facts, at_leisure=topic not in DECIDES)
+    letters = DeadLetterBox(database, settings.topic_prefix, clocks)
     service.reads_dead_letters(partial(keep, letters=letters), readers_with_dead_letters())
     service.serves(routes(referrals, Feed(referrals, database, news, own), news, database, service, own))
     service.serves(

@@ -1,13 +1,19 @@
 """Settings of referrals, read once."""
 
 from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+CLOCKS = Path(str(files("services.referrals") / "clocks.toml"))
+"""The table that comes with Onward: unverified defaults."""
+
 
 class ReferralsSettings(BaseModel):
-    """How long a read waits for its referral, how the feed is told, and who runs the system."""
+    """How long a read waits for its referral, how the feed is told, by when each side does its part, and who runs the
+    system."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -21,6 +27,8 @@ class ReferralsSettings(BaseModel):
     """How often a stream looks for what another process stored; what this one stores is told at once."""
     heartbeat_seconds: float = Field(default=15.0, gt=0, le=60)
     """The longest silence on a stream."""
+    clocks: Path = CLOCKS
+    """By when a receiver answers, and a desk does its part."""
     operator: str = Field(default="ONWARD", pattern=r"^[A-Z0-9]{3,12}$")
     """The organisation that runs this system: its operators alone see what could not be read."""
 

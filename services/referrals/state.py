@@ -2,11 +2,12 @@
 
 Each fact of the main flow says by itself where the referral stands, who owns it and what happens next; the furthest
 one counts. So facts may come in any order and more than once, and a row that keeps only the furthest state is always
-the same as the one derived from all facts anew.
+the same as the one derived from all facts anew. What is decided here afterwards carries the whole standing, and the
+last one counts: they are decided one after another.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -14,17 +15,21 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 
 from contracts.brief import Acuity
+from contracts.envelope import Event
 from contracts.people import Desk, OrganisationCode
 from contracts.placements import Candidate
+from contracts.referrals import Clocks, Moved, Standing, State
+from services.referrals.clocks import ClockTable
 from services.referrals.facts import Confirmed, Exhausted, Fact, Receipt, Requested, Submitted, Triaged
 
-State = Literal["submitted", "triaged", "placement_asked", "placed", "unplaced"]
-
 RANK: dict[State, int] = {"submitted": 1, "triaged": 2, "placement_asked": 3, "placed": 4, "unplaced": 4}
-"""How far along a state is. A referral moves on to a higher rank only."""
+"""How far along a state of the flow is. A fact of the flow moves a referral on to a higher rank only."""
 
 OUTCOME = RANK["placed"]
 """The rank at which booking has answered."""
+
+DECIDED = OUTCOME + 1
+"""The rank of whatever was decided here: no fact of the flow goes beyond it."""
 
 _IF_SILENT = "If no outcome is known by the due time, the owner decides where the patient goes."
 AWAITING_TRIAGE = f"Triage decides how urgent it is and which kinds of service are fit. {_IF_SILENT}"
@@ -52,6 +57,7 @@ class ReferralState:
     why_unplaced: str | None = None
     proposal: Annotated[Candidate | None, Field(description="proposed where none is placed; not booked")] = None
     referrer: Annotated[OrganisationCode, Field(description="the organisation that refers")]
+    escalations: Annotated[int, Field(description="how often nobody answered in time")] = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,9 +67,10 @@ class Referral(ReferralState):
     id: UUID
     version: int
     at: Annotated[AwareDatetime, Field(description="when this version was made")]
+    clocks: Annotated[Clocks, Field(description="by when the receiver does its part: both sides see the same")]
 
 
-def state_said_by(fact: Fact) -> ReferralState | None:
+def state_said_by(fact: Fact | Event, clocks: ClockTable) -> ReferralState | None:
     """Where the referral stands by this fact alone; None for a fact that is history only, such as a receipt.
 
     Until booking has answered, the referrer's desk owns the referral until `answer_by`.
@@ -91,11 +98,12 @@ def state_said_by(fact: Fact) -> ReferralState | None:
                 referrer=brief.referrer.organisation,
             )
         case Confirmed(data=told):
+            acknowledge_by = clocks.acknowledge_by(told, fact.time)
             return ReferralState(
                 state="placed",
                 outcome=told.outcome,
                 owner=told.owner,
-                due=told.due,
+                due=told.due if acknowledge_by is None else min(told.due, acknowledge_by),
                 next_step=told.next_step,
                 acuity=told.brief.acuity,
                 service=told.service,
@@ -116,24 +124,65 @@ def state_said_by(fact: Fact) -> ReferralState | None:
                 proposal=ended.proposal,
                 referrer=ended.brief.referrer.organisation,
             )
+        case Event(data=Moved(standing=standing)):
+            return _state_in(standing)
     return None
 
 
-def derive(facts: Iterable[Fact]) -> ReferralState | None:
+def _state_in(standing: Standing) -> ReferralState:
+    state = ReferralState(
+        state=standing.state,
+        outcome="unplaced" if standing.state == "unplaced" else None,
+        owner=standing.owner,
+        due=standing.due,
+        next_step=standing.next_step,
+        acuity=standing.acuity,
+        referrer=standing.referrer.organisation,
+        escalations=standing.escalations,
+    )
+    place = standing.place
+    if place is None:
+        return state
+    return replace(
+        state,
+        outcome=place.outcome,
+        service=place.service,
+        starts_at=place.starts_at,
+        acceptance_due=place.acceptance_due,
+        reference=place.reference,
+    )
+
+
+def derive(facts: Iterable[Fact | Event], clocks: ClockTable) -> ReferralState | None:
     """Where the referral stands by all these facts of it, in any order, repeats included; None when none says.
 
     Of two copies of one fact the first counts (triage and pathways may tell one id twice, differently); the outcome
     carries the brief that booking settled on, which replaces what any of them said.
     """
     held: ReferralState | None = None
+    furthest = 0
     for fact in facts:
-        said = state_said_by(fact)
-        if said is not None and (held is None or RANK[said.state] > RANK[held.state]):
-            held = said
+        said = state_said_by(fact, clocks)
+        if said is None:
+            continue
+        moved = fact.data if isinstance(fact, Event) else None
+        rank = OUTCOME + moved.standing.version if isinstance(moved, Moved) else RANK[said.state]
+        if rank > furthest:
+            held, furthest = said, rank
     return held
 
 
-def version_of(said: ReferralState, *, id: UUID, version: int, at: datetime) -> Referral:
+def clocks_of(fact: Fact | Event, clocks: ClockTable) -> Clocks:
+    """By when the receiver does its part, as from this fact on."""
+    match fact:
+        case Confirmed(data=told):
+            return clocks.of(told, fact.time)
+        case Event(data=Moved(standing=standing)):
+            return standing.clocks
+    return Clocks()
+
+
+def version_of(said: ReferralState, *, id: UUID, version: int, at: datetime, clocks: Clocks) -> Referral:
     """What is read of the referral from this version on."""
     members = {field.name: getattr(said, field.name) for field in fields(said)}
-    return Referral(id=id, version=version, at=at, **members)
+    return Referral(id=id, version=version, at=at, clocks=clocks, **members)

@@ -9,8 +9,18 @@ import asyncpg
 
 from contracts.submissions import ReferralSubmitted
 from services.chassis.database import Database
+from services.referrals.clocks import ClockTable
 from services.referrals.facts import Fact, fact_in
-from services.referrals.state import OUTCOME, RANK, Referral, ReferralState, state_said_by, version_of
+from services.referrals.state import (
+    DECIDED,
+    OUTCOME,
+    RANK,
+    Referral,
+    ReferralState,
+    clocks_of,
+    state_said_by,
+    version_of,
+)
 
 STORE_FACTS = """
 -- Store facts that say where their referral stands, and give them positions in the feed.
@@ -22,9 +32,12 @@ STORE_RECEIPTS = """
 select store_receipts($1, $2, $3, $4, $5, $6)
 """
 
-STORED = """
--- Which of these facts are stored.
-select referral_id, event_id from facts where referral_id = any($1::uuid[]) and event_id = any($2::uuid[])
+KNOWN = """
+-- Which of these facts are stored, and how far along their referrals are.
+select k.referral_id, k.event_id, f.event_id is not null as stored, coalesce(r.rank, 0) as rank
+from unnest($1::uuid[], $2::uuid[]) k (referral_id, event_id)
+left join facts f using (referral_id, event_id)
+left join referrals r on r.id = k.referral_id
 """
 
 READ = """
@@ -93,9 +106,10 @@ class Told(NamedTuple):
 class History:
     """The versions of one referral, the first is 1."""
 
-    def __init__(self, id: UUID, rows: Sequence[asyncpg.Record]) -> None:
+    def __init__(self, id: UUID, rows: Sequence[asyncpg.Record], clocks: ClockTable) -> None:
         self._id = id
         self._rows = rows
+        self._clocks = clocks
 
     def concerns(self, organisation: str) -> bool:
         """Whether the organisation is on the referral."""
@@ -111,50 +125,63 @@ class History:
         if not 1 <= number <= self.last:
             raise LookupError(number)
         row = self._rows[number - 1]
-        said = state_said_by(fact_in(row["body"].encode(), row["type"]))
+        fact = fact_in(row["body"].encode(), row["type"])
+        said = state_said_by(fact, self._clocks)
         if said is None:
             raise LookupError(number)
-        return version_of(said, id=self._id, version=number, at=row["at"])
+        return version_of(said, id=self._id, version=number, at=row["at"], clocks=clocks_of(fact, self._clocks))
 
 
 class Referrals:
     """The tables of this service."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, clock: Callable[[], datetime], clocks: ClockTable) -> None:
         self._database = database
         self._clock = clock
+        self._clocks = clocks
 
-    async def store(self, facts: Sequence[Fact]) -> None:
-        """Store each fact once and bring its referral up to date, in one transaction for each kind of fact."""
+    async def store(self, facts: Sequence[Fact]) -> list[Fact]:
+        """Store each fact once and bring its referral up to date, in one transaction for each kind of fact.
+
+        Returns the outcomes that come to a referral which has gone on without them: those are to be decided about,
+        and are not stored here. Those that were decided about before are among them.
+        """
         states: dict[Key, tuple[Fact, ReferralState]] = {}
         receipts: dict[Key, Fact] = {}
         for fact in facts:
-            said = state_said_by(fact)
+            said = state_said_by(fact, self._clocks)
             if said is None:
                 receipts.setdefault((fact.subject, fact.id), fact)
             else:
                 states.setdefault((fact.subject, fact.id), (fact, said))
-        await self._store(states, STORE_FACTS, _states)
+        late = await self._store(states, STORE_FACTS, _states)
         await self._store(receipts, STORE_RECEIPTS, _receipts)
+        return [states[key][0] for key in late]
 
     async def _store(
-        self, left: dict[Key, Any], statement: str, arguments: Callable[[Mapping[Key, Any]], list[Any]]
-    ) -> None:
+        self, facts: Mapping[Key, Any], statement: str, arguments: Callable[[Mapping[Key, Any]], list[Any]]
+    ) -> list[Key]:
+        left, late = dict(facts), []
         while left:
             try:
                 await self._database.pool.execute(statement, self._clock(), OUTCOME, *arguments(left))
+                break
             except asyncpg.SerializationError:
                 # Repeats are rare, so they are looked for only when the statement has met one.
                 keys = [referral for referral, _ in left], [event for _, event in left]
-                for row in await self._database.pool.fetch(STORED, *keys):
-                    left.pop((row["referral_id"], row["event_id"]), None)
-            else:
-                return
+                for referral, event, stored, rank in await self._database.pool.fetch(KNOWN, *keys):
+                    key = referral, event
+                    if _is_outcome(left[key]) and rank >= (DECIDED if stored else OUTCOME):
+                        late.append(key)
+                    elif not stored:
+                        continue
+                    del left[key]
+        return late
 
     async def history(self, referral: UUID) -> History | None:
         """The versions of a referral; None while there is none."""
         rows = await self._database.pool.fetch(READ, referral)
-        return History(referral, rows) if rows else None
+        return History(referral, rows, self._clocks) if rows else None
 
     async def submission(self, referral: UUID) -> ReferralSubmitted | None:
         """What was submitted; None while that is not stored."""
@@ -188,6 +215,10 @@ def _keys_types_bodies(keys: Mapping[Key, Any], facts: Sequence[Fact]) -> list[A
         [fact.type for fact in facts],
         [fact.to_json().decode() for fact in facts],
     ]
+
+
+def _is_outcome(stored: Fact | tuple[Fact, ReferralState]) -> bool:
+    return isinstance(stored, tuple) and RANK[stored[1].state] == OUTCOME
 
 
 def _receipts(receipts: Mapping[Key, Fact]) -> list[Any]:

@@ -8,6 +8,7 @@ import asyncpg
 
 from services.chassis.database import Database
 from services.chassis.dead_letters import DeadLetter, Death
+from services.referrals.clocks import ClockTable
 from services.referrals.facts import fact_in
 from services.referrals.state import ReferralState, state_said_by
 from services.referrals.unreadable import NOT_DONE, Kept, UnreadableReferral, due_of, referral_of
@@ -53,10 +54,11 @@ MOST = 500
 class DeadLetterBox:
     """The dead letters that this service keeps."""
 
-    def __init__(self, database: Database, prefix: str) -> None:
+    def __init__(self, database: Database, prefix: str, clocks: ClockTable) -> None:
         """`prefix` stands before the names of topics."""
         self._database = database
         self.prefix = prefix
+        self._clocks = clocks
 
     async def keep(self, letters: Sequence[DeadLetter]) -> None:
         """Keep each dead letter once."""
@@ -78,7 +80,8 @@ class DeadLetterBox:
     async def of_desk(self, organisation: str) -> list[UnreadableReferral]:
         """Referrals that this organisation's desk owns and of which something could not be read, the oldest first."""
         rows = await self._database.pool.fetch(OF_DESK, organisation, MOST)
-        return [_item(row, said) for row in rows if (said := state_said_by(fact_in(row["body"].encode(), row["type"])))]
+        said = (state_said_by(fact_in(row["body"].encode(), row["type"]), self._clocks) for row in rows)
+        return [_item(row, one) for row, one in zip(rows, said, strict=True) if one is not None]
 
 
 def _item(row: asyncpg.Record, said: ReferralState) -> UnreadableReferral:

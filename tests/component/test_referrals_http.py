@@ -25,7 +25,7 @@ from services.chassis.kafka import Kafka
 from services.chassis.service import Service
 from services.chassis.settings import Settings
 from services.chassis.web import create_app
-from services.referrals.facts import fact_in
+from services.referrals.facts import Fact, fact_in
 from services.referrals.feed import Feed
 from services.referrals.handlers import remember
 from services.referrals.http import routes
@@ -33,7 +33,7 @@ from services.referrals.news import News
 from services.referrals.service import MIGRATIONS
 from services.referrals.settings import ReferralsSettings
 from services.referrals.store import Referrals
-from tests.referrals_examples import DESK, RECEIVER, REFERRER, placed, submitted, triaged, unplaced
+from tests.referrals_examples import CLOCKS, DESK, RECEIVER, REFERRER, placed, submitted, triaged, unplaced
 
 pytestmark = pytest.mark.backing
 
@@ -79,6 +79,7 @@ class Replica:
         """Store events, a topic at a time; quietly as another process would."""
         for event in events:
             fact = fact_in(event.to_json(), event.type)
+            assert isinstance(fact, Fact)
             if quietly:
                 await self.referrals.store([fact])
             else:
@@ -162,7 +163,7 @@ async def replica(database: str, keys: tuple[Path, Path]) -> AsyncIterator[Repli
     own = Database(settings, "referrals", *MIGRATIONS)
     own.migrate()
     await own.start()
-    referrals, news, log = Referrals(own, lambda: NOW), News(), Log()
+    referrals, news, log = Referrals(own, lambda: NOW, CLOCKS), News(), Log()
     service = Service("referrals", settings, database=own)
     service.serves(routes(referrals, Feed(referrals, own, news, SETTINGS), news, own, log, SETTINGS))
     app = create_app([service], Verifier.from_file(keys[1]))

@@ -25,6 +25,7 @@ from services.referrals.store import Referrals, Told, Wanted
 from tests.recording import RecordingGraveyard, RecordingPublisher, record_of
 from tests.referrals_examples import (
     ANSWER_BY,
+    CLOCKS,
     RECEIVER,
     REFERRER,
     SERVICE,
@@ -45,7 +46,8 @@ EVERYTHING = 1_000_000
 
 def read(events: Sequence[Event]) -> list[Fact]:
     """What this service reads of events."""
-    return [fact_in(event.to_json(), event.type) for event in events]
+    facts = [fact_in(event.to_json(), event.type) for event in events]
+    return [fact for fact in facts if isinstance(fact, Fact)]
 
 
 @pytest.fixture
@@ -62,7 +64,7 @@ async def own(database: str) -> AsyncIterator[Database]:
 @pytest.fixture
 def referrals(own: Database) -> Referrals:
     """The tables, at a fixed time."""
-    return Referrals(own, lambda: NOW)
+    return Referrals(own, lambda: NOW, CLOCKS)
 
 
 async def rows(own: Database, statement: str, *arguments: Any) -> list[asyncpg.Record]:
@@ -187,7 +189,7 @@ async def test_any_order_in_any_batches_ends_as_all_facts_together(
         await referrals.store(read(came[:size]))
         came = came[size:]
     for subject in {event.subject for event in whole}:
-        derived = derive(read([event for event in whole if event.subject == subject]))
+        derived = derive(read([event for event in whole if event.subject == subject]), CLOCKS)
         history = await referrals.history(UUID(subject))
         assert derived is not None
         assert history is not None
@@ -304,7 +306,7 @@ async def test_writers_of_every_topic_contend_without_a_gap_or_a_deadlock(own: D
     total = sum(map(len, histories))
     assert [*range(1, total + 1)] == [fact.position for fact in await told(referrals, REFERRER)]
     for events in histories:
-        history, derived = await referrals.history(UUID(events[0].subject)), derive(read(events))
+        history, derived = await referrals.history(UUID(events[0].subject)), derive(read(events), CLOCKS)
         assert history is not None
         assert derived is not None
         assert derived.state == history.version(history.last).state
@@ -380,5 +382,5 @@ async def test_the_step_stores_records_and_wakes_readers(own: Database, referral
 async def test_owners_who_are_late_are_counted(own: Database, referrals: Referrals) -> None:
     """Two referrals of one desk past their due time are two referrals and one owner; before it they are none."""
     await referrals.store(read([submitted(uuid4()), submitted(uuid4())]))
-    assert (0, 0) == await Referrals(own, lambda: ANSWER_BY).overdue()
-    assert (2, 1) == await Referrals(own, lambda: ANSWER_BY + timedelta(seconds=1)).overdue()
+    assert (0, 0) == await Referrals(own, lambda: ANSWER_BY, CLOCKS).overdue()
+    assert (2, 1) == await Referrals(own, lambda: ANSWER_BY + timedelta(seconds=1), CLOCKS).overdue()

@@ -48,15 +48,7 @@ def test_a_service_may_read_what_its_wiring_reads(name: str) -> None:
     assert topics_of(name, AclOperation.READ) == wired
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason="tells nothing of its own yet"))
-        if name == "referrals"
-        else name
-        for name in composition.SERVICES
-    ],
-)
+@pytest.mark.parametrize("name", composition.SERVICES)
 def test_a_service_may_write_what_its_code_makes(name: str) -> None:
     """It imports the contracts of what it tells; and no contract of a topic that it may neither write nor read."""
     written = {topic for topic in topics_of(name, AclOperation.WRITE) if "." not in topic}

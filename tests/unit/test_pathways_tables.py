@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from contracts.brief import Reason
+from services.chassis.versioned_table import TableFaulty, read_table
 from services.pathways.codes import CodeTable
 from services.pathways.handlers import rank
 from services.pathways.placing import UNMAPPED, mapped
 from services.pathways.request import Area, Needs, SearchRequest
 from services.pathways.search_rules import SearchRules
 from services.pathways.settings import PathwaysSettings
-from services.pathways.versioned_table import TableFaulty, read_table
 from services.triage.rule_pack import load
 from services.triage.settings import SHIPPED as PACK
 from tests.pathways_examples import CODES, HERE, NOON, STROKE, brief, index_of, service, triaged
