@@ -186,11 +186,12 @@ class Decider:
 
     def _search(self, case: Case, cause: Request | BookingDisplaced, row: Transition) -> tuple[Case, list[Event]]:
         """Ask for another place. The one that is held is kept until there is another."""
-        assert case.brief is not None
+        brief = case.brief
+        assert brief is not None
         assert row.asks is not None
         asked = cause.data.action if isinstance(cause, ReferralActionRequested) else None
         answer_by = self._now + timedelta(minutes=self._clocks.placement_minutes)
-        accept: Accepted = case.brief.accept
+        accept: Accepted = brief.accept
         wait_until = None
         named: frozenset[ServiceId] = frozenset()
         if isinstance(asked, Rebook | Redirect):
@@ -208,7 +209,7 @@ class Decider:
         request = cause if isinstance(cause, ReferralActionRequested) else None
         case = case.having(Search(id=id, why=row.asks, cause=cause.id, request=request))
         data = PlacementRequestedData(
-            brief=case.brief.model_copy(update={"placement_id": id, "answer_by": answer_by, "accept": accept}),
+            brief=brief.model_copy(update={"placement_id": id, "answer_by": answer_by, "accept": accept}),
             standing=case.standing,
             why=row.asks,
             without=tuple(sorted(left - named)),

@@ -205,6 +205,8 @@ async def test_a_referral_is_read_with_its_state_owner_and_next_step(replica: Re
         "why_unplaced": None,
         "proposal": None,
         "referrer": REFERRER,
+        "escalations": 0,
+        "clocks": {"acknowledge_by": None, "answer_by": None, "outcome_by": "2031-03-04T08:30:00Z"},
     }
     assert (200, 'W/"4"', expected) == (answer.status_code, answer.headers["etag"], answer.json())
 
