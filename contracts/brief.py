@@ -32,7 +32,8 @@ class Reason(Data):
 class Brief(Data):
     """One search for somewhere to go, and everything needed to finish it.
 
-    `service_types` are those that triage finds fit, best first; none means that a clinician decides.
+    `service_types` are those that triage finds fit, best first, then those that a person named for a further placement;
+    none means that a clinician decides.
     """
 
     placement_id: UUID

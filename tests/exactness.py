@@ -164,6 +164,8 @@ def query_of(drawn: bytes) -> Query:
         forced=bytes_.any([False, True]),
         wanted=some,
         in_order=bytes_.any([False, True]) if some else False,
+        without=bytes_.pick((), ("S0",), ("S1", "S2"), ("S3", "NOBODY")),
+        full_too=bytes_.pick(False, True),
     )
 
 
@@ -256,6 +258,8 @@ def request_of(query: Query) -> SearchRequest:
         km_is_forced=query.forced,
         wanted=query.wanted,
         in_order=query.in_order,
+        without=query.without,
+        full_too=query.full_too,
     )
 
 

@@ -1,5 +1,6 @@
 """What tests of pathways say: services, capacity reports, a brief, and the events that carry them."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4, uuid5
@@ -15,6 +16,7 @@ from contracts.directory import (
     ServiceListedData,
 )
 from contracts.people import Age, Desk, PatientIdentity, Position, Referrer
+from contracts.referrals import PlacementRequested, PlacementRequestedData, Standing
 from contracts.submissions import AcceptedService, AcceptedType
 from contracts.triage import ReferralTriaged, ReferralTriagedData, Scores
 from services.chassis.versioned_table import read_table
@@ -23,6 +25,7 @@ from services.pathways.index import Index, Snapshot
 from services.pathways.placing import mapped, request_of
 from services.pathways.search import Ranked, search
 from services.pathways.settings import PathwaysSettings
+from tests.contracts.golden_examples import VALID_BY_NAME
 
 NOON = datetime(2026, 1, 14, 12, tzinfo=UTC)
 """A Wednesday in winter, when London's clock shows UTC."""
@@ -142,6 +145,15 @@ def triaged(asked: Brief, referral: UUID | None = None) -> ReferralTriaged:
         source="onward/triage",
         subject=str(referral),
         time=NOON,
+    )
+
+
+def further(asked: Brief, why: str = "rebooking", **changes: Any) -> PlacementRequested:
+    """The event by which referrals asks for another place."""
+    standing = VALID_BY_NAME["placement.requested/sepsis-rebook"].document["data"]["standing"]
+    data = {"brief": asked, "standing": Standing.model_validate_json(json.dumps(standing)), "why": why, **changes}
+    return PlacementRequested.first(
+        PlacementRequestedData(**data), id=uuid4(), source="onward/referrals", subject=str(uuid4()), time=NOON
     )
 
 

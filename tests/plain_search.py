@@ -57,6 +57,8 @@ class Query:
     forced: bool
     wanted: tuple[int | str, ...] | None
     in_order: bool
+    without: tuple[str, ...]
+    full_too: bool
 
 
 @dataclass
@@ -107,7 +109,7 @@ def search(
         and metres(query.position, one.position) <= 60_000
     )
     ids = [service_id for _, service_id in departments]
-    fit = [one for one in ids if not failed[one] & {"gender", "age", "opening hours"}]
+    fit = [one for one in ids if not failed[one] & {"gender", "age", "opening hours", "left out"}]
     return Answer(
         candidates=[(one.service_id, round(metres(query.position, one.position) / 1000, 2)) for _, one in taken],
         near_misses=[(service_id, criterion) for _, service_id, criterion in sorted(nearly.values())[:5]],
@@ -182,7 +184,8 @@ def failures(
         yield "gender"
     if service.restricted and service.commissioned_by and query.surgery not in service.commissioned_by:
         yield "surgery"
-    if report is not None and report.capacity == "red" and (report.resets_at is None or query.at < report.resets_at):
+    red = report is not None and report.capacity == "red" and (report.resets_at is None or query.at < report.resets_at)
+    if red and not query.full_too:
         yield "capacity"
     if query.asks_codes and groups:
         missing = [code for code in query.discriminators if code not in groups[0].discriminators]
@@ -211,6 +214,8 @@ def failures(
     areas = {query.local_authority, query.commissioner}
     if query.commissioner is not None and service.limited_to and not areas & set(service.limited_to):
         yield "area"
+    if service.service_id in query.without:
+        yield "left out"
 
 
 def takes_age(service: Service, ages: tuple[float, float] | None) -> bool:

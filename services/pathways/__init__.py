@@ -1,9 +1,10 @@
 """Pathways: who could take the patient, in which order, and why; and the directory that says so.
 
 Owns the ranking of services and the directory: services and desks, each entry under a version.
-Reads `triage`; follows `services` and `capacity` for its index in memory, and `diaries` for what a lookup shows.
-Tells `booking.requested`, one for each referral that was triaged, and `service.listed`, `desk.listed` and
-`capacity.reported`. Remembers the directory and every capacity report. Ranking uses the index alone.
+Reads `triage` and, of `referrals`, what asks for a further placement; follows `services` and `capacity` for its index
+in memory, and `diaries` for what a lookup shows. Tells `booking.requested`, one for each referral that was triaged and
+one for each further placement, and `service.listed`, `desk.listed` and `capacity.reported`. Remembers the directory and
+every capacity report. Ranking uses the index alone.
 
 How a search goes: `request.SearchRequest` says what is asked; `search.search(snapshot, request)` and
 `search.search_many(snapshot, requests)` answer it with `search.Ranked`, and for less

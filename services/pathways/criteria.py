@@ -26,9 +26,10 @@ Criterion = Literal[
     "opening hours",
     "only if open",
     "area",
+    "left out",
 ]
 CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
-"""In the order in which the published search asks for them."""
+"""In the order in which the published search asks for them. The last is this project's."""
 
 BITS: dict[Criterion, int] = {criterion: 1 << number for number, criterion in enumerate(CRITERIA)}
 FIRST_STAGE = sum(BITS[criterion] for criterion in CRITERIA[: CRITERIA.index("capacity")])

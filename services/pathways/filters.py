@@ -6,7 +6,7 @@ operations on columns of them, however many there are.
 
 from collections.abc import Sequence
 from math import cos, degrees, radians
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -86,6 +86,7 @@ class Asked(NamedTuple):
     past_the_minute: Truths
     second: Floats
     session: Numbers
+    full_too: Truths
 
 
 class Field(NamedTuple):
@@ -130,6 +131,7 @@ def asked_of(snapshot: Snapshot, requests: Sequence[SearchRequest]) -> Asked:
         past_the_minute=seconds > minutes * 60,
         second=seconds,
         session=np.array([session_minutes(request.minutes) for request in requests]),
+        full_too=np.array([request.full_too for request in requests]),
     )
 
 
@@ -147,7 +149,8 @@ def field_of(snapshot: Snapshot, requests: Sequence[SearchRequest], asked: Asked
     bits[distant] |= _outside(snapshot, requests, asked, search[distant], slot[distant])
     kept = named | (choice == PROPOSAL) | (bits & FIRST_STAGE == 0)
     search, choice, slot, bits = search[kept], choice[kept], slot[kept], bits[kept]
-    bits |= _second_stage(snapshot, asked, search, slot)
+    bits |= _second_stage(snapshot, asked, search, slot, proposed=choice == PROPOSAL)
+    bits |= _left_out(snapshot, requests, search, slot)
     field = Field(search, choice, slot, bits, np.zeros(len(search)))
     # What fails two already is neither found nor nearly found, whenever it opens.
     field = field.where((bits & (bits - 1) == 0) | named[kept] | (choice == PROPOSAL))
@@ -166,6 +169,7 @@ def suitable_of(snapshot: Snapshot, requests: Sequence[SearchRequest], asked: As
             np.concatenate((first[near], then)) for first, then in zip(named, (search, choice, slot), strict=True)
         )
     search, choice, slot = _passing(_first_stage(snapshot, requests, asked, search, slot), search, choice, slot)
+    search, choice, slot = _passing(_left_out(snapshot, requests, search, slot), search, choice, slot)
     search, choice, slot = _passing(_second_stage(snapshot, asked, search, slot), search, choice, slot)
     search, choice, slot = _passing(_closed(snapshot, asked, search, slot), search, choice, slot)
     return Field(search, choice, slot, np.zeros(len(slot), np.int32), _metres(snapshot, asked, search, slot))
@@ -276,16 +280,33 @@ def commissioned(snapshot: Snapshot, requests: Sequence[SearchRequest], search: 
     return found
 
 
-def _second_stage(snapshot: Snapshot, asked: Asked, search: Numbers, slot: Numbers) -> Numbers:
-    """Capacity, age and area."""
+def _second_stage(
+    snapshot: Snapshot, asked: Asked, search: Numbers, slot: Numbers, *, proposed: Truths | Literal[False] = False
+) -> Numbers:
+    """Capacity, age and area. What is only proposed is not waited for, so that it is full counts there."""
     columns, registers = snapshot.columns, snapshot.registers
     red = (columns.capacity[slot] == RED) & (columns.resets_at[slot] > asked.second[search])
+    red &= ~asked.full_too[search] | proposed
     # An unknown age is no number, compares with nothing, and so fails every limit.
     of_age = (columns.youngest[slot] <= asked.oldest[search]) & (asked.youngest[search] < columns.too_old[slot])
     other_age = columns.limits_age[slot] & ~of_age
     area = registers.territory_verdicts.verdicts[asked.territory[search], columns.territory[slot]] & BITS["area"]
     bits: Numbers = red * BITS["capacity"] | other_age * BITS["age"] | area
     return bits
+
+
+def _left_out(snapshot: Snapshot, requests: Sequence[SearchRequest], search: Numbers, slot: Numbers) -> Numbers:
+    """What is not asked again. Only a further placement leaves anybody out."""
+    pairs = [
+        number * len(snapshot.entries) + left
+        for number, request in enumerate(requests)
+        for one in request.without
+        if (left := snapshot.slot(one)) is not None
+    ]
+    if not pairs:
+        return np.zeros(len(slot), np.int32)
+    left_out: Numbers = np.isin(search.astype(np.int64) * len(snapshot.entries) + slot, pairs) * BITS["left out"]
+    return left_out
 
 
 def _closed(snapshot: Snapshot, asked: Asked, search: Numbers, slot: Numbers) -> Numbers:

@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from contracts.placements import BookingRequested
+from contracts.referrals import PlacementRequested
 from contracts.triage import ReferralTriaged
 from services.pathways.codes import CodeTable
 from services.pathways.index import Index
-from services.pathways.placing import asked_for, mapped, request_of
+from services.pathways.placing import asked_for, brief_of, request_of
 from services.pathways.roads import Roads
 from services.pathways.search import Search
 
@@ -15,24 +16,27 @@ SOURCE = "onward/pathways"
 
 
 async def rank(
-    events: Sequence[ReferralTriaged],
+    events: Sequence[ReferralTriaged | PlacementRequested],
     *,
     index: Index,
     clock: Callable[[], datetime],
     codes: CodeTable,
     roads: Roads | None = None,
 ) -> list[BookingRequested]:
-    """Ask for a placement for each referral, with who could take the patient now; nobody is an ordinary answer.
+    """Ask booking for each placement, with who could take the patient now; nobody is an ordinary answer.
 
     It remembers nothing: a repeated event is answered anew, under the same id.
     """
     if not events:
         return []
     now, directory = clock(), index.snapshot
-    briefs = [mapped(event.data.brief, codes) for event in events]
-    found = Search(directory, [request_of(brief, directory, now, codes) for brief in briefs])
+    briefs = [brief_of(event.data, directory, codes) for event in events]
+    requests = [
+        request_of(brief, directory, now, codes, event.data) for brief, event in zip(briefs, events, strict=True)
+    ]
+    found = Search(directory, requests)
     journeys = None if roads is None else await roads.journeys(found.trips)
     return [
-        BookingRequested.effect_of(event, asked_for(brief, ranked), source=SOURCE, time=now)
+        BookingRequested.effect_of(event, asked_for(brief, ranked, event.data), source=SOURCE, time=now)
         for event, brief, ranked in zip(events, briefs, found.ranked(journeys), strict=True)
     ]

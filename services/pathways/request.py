@@ -115,4 +115,8 @@ class SearchRequest(NamedTuple):
     in_order: bool = False
     said_of: tuple[str, ...] = ()
     """For each of what is wanted, in order, words that end the reason of what is found for it."""
+    without: tuple[str, ...] = ()
+    """Services that are left out, for they are not asked again."""
+    full_too: bool = False
+    """One that reports that it is full is wanted too, for the patient waits."""
     most_near_misses: int = MOST_NEAR_MISSES

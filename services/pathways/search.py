@@ -222,7 +222,7 @@ class Search:
             distance_km=round(metres / METRES, 2),
             opens_at=hours.opens_at,
             open_until=hours.open_until,
-            # A candidate is never red; where an emergency department is proposed all the same, its reason says so.
+            # A candidate is never red; where one is waited for or proposed all the same, its reason says so.
             capacity="unknown" if capacity == "red" else capacity,
             why=why,
         )
@@ -242,6 +242,8 @@ class Search:
             why += ", commissioned by the patient's surgery"
         if standing.elsewhere:
             why += ", promoted to another area"
+        if entry.capacity_at(request.at) == "red":  # found all the same, so the patient waits
+            why += f", and {_full(entry)}"
         if request.said_of:
             return f"{why}; {request.said_of[choice]}"
         if not request.in_order:
@@ -309,7 +311,7 @@ class Search:
         return self._candidate(slot, request, metres, self._hours(slot, request), why, suffix=suffix)
 
 
-AGAINST = BITS["gender"] | BITS["age"] | BITS["opening hours"] | BITS["capacity"]
+AGAINST = BITS["gender"] | BITS["age"] | BITS["opening hours"] | BITS["capacity"] | BITS["left out"]
 """What may speak against an emergency department. Codes, areas and surgeries do not."""
 
 
@@ -378,8 +380,7 @@ def _said(snapshot: Snapshot, slot: int, criterion: Criterion, request: SearchRe
             unknown = ", and the patient's is not known" if request.surgery is None else ""
             return f"it takes only patients of the surgeries that commission it{unknown}"
         case "capacity":
-            since = entry.reported and f", since {entry.reported.reported_at.astimezone(LONDON):%H:%M on %d %B}"
-            return f"it reports that it is full (red){since or ''}"
+            return _full(entry)
         case "symptom discriminator":
             met = {code for group, codes in entry.clinical.symptom_groups for code in codes}
             lacking = [code for code in needs.discriminators if code not in met] if needs else []
@@ -398,6 +399,13 @@ def _said(snapshot: Snapshot, slot: int, criterion: Criterion, request: SearchRe
             return f"it is offered only while it is open, and is not open now{within}"
         case "area":
             return f"it serves only {' and '.join(entry.territory.limited_to)}"
+        case "left out":
+            return "it is not asked again: it would not take the patient, took its place back, or is to be left"
+
+
+def _full(entry: Entry) -> str:
+    since = entry.reported and f", since {entry.reported.reported_at.astimezone(LONDON):%H:%M on %d %B}"
+    return f"it reports that it is full (red){since or ''}"
 
 
 def _closed(snapshot: Snapshot, slot: int, request: SearchRequest) -> str:

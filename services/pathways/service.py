@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
+from contracts.referrals import PlacementRequested
 from contracts.topics import Topic
 from contracts.triage import ReferralTriaged
 from services.chassis.database import AUDIT, OUTBOX, Database
@@ -64,7 +65,9 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     service.ready_when(index.not_ready)
     service.measures([INDEX_SERVICES, INDEX_BYTES], index.count)
     service.runs("index", partial(tell_of, index))
-    service.reads(Topic.TRIAGE, partial(rank, index=index, clock=utc_now, codes=codes), ReferralTriaged)
+    ranked = partial(rank, index=index, clock=utc_now, codes=codes)
+    service.reads(Topic.TRIAGE, ranked, ReferralTriaged)
+    service.reads(Topic.REFERRALS, ranked, PlacementRequested)
     outbox = Outbox(database, service.publisher)
     service.runs("outbox", outbox.drain)
     service.measures([OUTBOX_WAITING, OUTBOX_OLDEST], outbox.count)

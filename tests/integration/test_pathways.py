@@ -24,7 +24,7 @@ from services.chassis.settings import Settings
 from services.chassis.web import create_app
 from services.pathways.directory_file import Directory
 from services.pathways.service import build
-from tests.pathways_examples import COMMUNITY, STROKE, brief, reported, service, triaged
+from tests.pathways_examples import COMMUNITY, STROKE, brief, further, reported, service, triaged
 
 pytestmark = pytest.mark.backing
 
@@ -132,6 +132,18 @@ async def test_a_triaged_referral_becomes_a_placement(start: Start, placements: 
     event = triaged(brief(STROKE))
     await replica.service.publisher.tell([event])
     assert ["NEAR", "FAR"] == await asked_for(placements, event)
+
+
+async def test_a_further_placement_leaves_out_who_is_not_asked_again(
+    start: Start, placements: AIOKafkaConsumer
+) -> None:
+    """It is asked for on the topic of referrals, and told as the first is."""
+    replica = await start()
+    await replica.load(service("NEAR", km=1), service("FAR", km=9))
+    await replica.once_ready()
+    event = further(brief(STROKE), without=("NEAR",))
+    await replica.service.publisher.tell([event])
+    assert ["FAR"] == await asked_for(placements, event)
 
 
 async def test_a_new_replica_knows_the_directory_before_it_reads(

@@ -59,7 +59,7 @@ def test_a_service_of_a_fit_type_is_a_candidate() -> None:
         "opens_at": None,
         "open_until": None,
         "capacity": "amber",
-        "why": "nearest suitable open hyper-acute stroke unit, 12.3 km; type 2 of 2 that triage finds fit",
+        "why": "nearest suitable open hyper-acute stroke unit, 12.3 km; type 2 of 2 found fit",
     }
     assert expected == candidate.model_dump()
 
@@ -217,9 +217,8 @@ def test_the_reason_says_the_choice_of_the_sender() -> None:
     directory = directory_of(service("U1", UTC_CENTRE, km=9), service("C1", COMMUNITY, km=5))
     ranked = candidates(directory, brief(COMMUNITY, UTC_CENTRE, accept=accepted("C1", UTC_CENTRE)), NOON)
     expected = [
-        "named by the sender, 5.0 km; choice 1 of 2 of the sender, type 1 of 2 that triage finds fit",
-        "nearest suitable open urgent treatment centre, 9.0 km; "
-        "choice 2 of 2 of the sender, type 2 of 2 that triage finds fit",
+        "named by the sender, 5.0 km; choice 1 of 2 of the sender, type 1 of 2 found fit",
+        "nearest suitable open urgent treatment centre, 9.0 km; choice 2 of 2 of the sender, type 2 of 2 found fit",
     ]
     assert expected == [candidate.why for candidate in ranked.candidates]
 
