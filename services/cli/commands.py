@@ -14,7 +14,7 @@ from services.backing.child import SECRETS
 from services.chassis import log
 from services.chassis.kafka import Kafka
 from services.chassis.settings import Settings
-from services.cli import capacity, crew, dead_letters, directory, local, pathways, places, refer, rules, watching
+from services.cli import capacity, crew, dead_letters, directory, load, local, pathways, places, refer, rules, watching
 from services.cli.connection import AsJson, Folder
 from services.cli.speaking import out, print_json, say
 
@@ -219,6 +219,7 @@ app.add_typer(capacity.app, name="capacity")
 app.add_typer(pathways.app, name="pathways")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(rules.app, name="rules")
+app.add_typer(load.app, name="load")
 
 topics_app = typer.Typer(help="Topics, as declared in deploy/topics.yaml.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")

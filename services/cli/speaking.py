@@ -38,7 +38,7 @@ def explain(error: Exception) -> int:
     """Say what went wrong on standard error; returns the exit code."""
     if os.environ.get("ONWARD_TRACEBACK"):
         traceback.print_exception(error)
-    if type(error).__module__.partition(".")[0] in ("services", "contracts") or isinstance(error, OSError):
+    if type(error).__module__.partition(".")[0] in ("services", "contracts", "loadtests") or isinstance(error, OSError):
         err.print(f"onward: {error}", style="bold red", markup=False)
         return 1
     frame = traceback.extract_tb(error.__traceback__)[-1]
