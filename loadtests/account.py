@@ -16,7 +16,7 @@ import asyncpg
 from contracts.bookings import BookingExhausted
 from loadtests.journal import Entry
 from loadtests.target import Target
-from loadtests.witness import Witness
+from loadtests.witness import Seen, Witness
 from services.invariants.check import Checked, check
 
 CHUNK = 50_000
@@ -111,6 +111,13 @@ class Account:
 
 async def close(target: Target, entries: Sequence[Entry], witness: Witness, began: datetime) -> Account:
     """Hold the journal against the tables, then check every invariant of facts since the run began."""
+    account = await held(target, entries, witness)
+    account.checked = await check(target.kafka, target.database_url, prefix=target.prefix, since=began - BEFORE)
+    return account
+
+
+async def held(target: Target, entries: Sequence[Entry], witness: Witness | None) -> Account:
+    """Hold the journal against the tables and what was told; without a witness, where nothing is told on topics."""
     account = Account(sent=len(entries))
     fates = Counter(one.fate for one in entries)
     account.answered, account.taken = fates["answered"], fates["taken"]
@@ -121,7 +128,6 @@ async def close(target: Target, entries: Sequence[Entry], witness: Witness, bega
         await _hold(connection, placements, witness, account)
     finally:
         await connection.close()
-    account.checked = await check(target.kafka, target.database_url, prefix=target.prefix, since=began - BEFORE)
     return account
 
 
@@ -150,35 +156,37 @@ async def _placements(
     return placements
 
 
-async def _hold(connection: Any, placements: dict[UUID, Entry], witness: Witness, account: Account) -> None:
+async def _hold(connection: Any, placements: dict[UUID, Entry], witness: Witness | None, account: Account) -> None:
     for chunk in _chunks(list(placements)):
         rows = {row["placement_id"]: row for row in await connection.fetch(ENDED, chunk)}
         for placement in chunk:
             entry, row = placements[placement], rows.get(placement)
-            seen = witness.seen.get(entry.referral)
-            if row is None or seen is None or not seen.outcomes:
+            of = f"of the referral {entry.referral}"
+            if row is None:
                 account.lost += 1
-                what = "has no outcome" if row is None else f"has an outcome, {row['told_type']}, that was not told"
-                account.faults.append(f"the referral {entry.referral} was taken in and {what}")
+                account.faults.append(f"{of}, which was taken in, there is no outcome")
                 continue
-            account.outcomes += 1
+            outcomes, messages = 1, row["accepted"]
+            if witness is not None:
+                seen = witness.seen.get(entry.referral, Seen())
+                outcomes, messages = len(seen.outcomes), len(seen.messages)
             placed = row["told_type"] != BookingExhausted.TYPE
+            wanted = 1 + (1 + row["reachable"] if placed else 0)
+            account.outcomes += 1
             account.placed += placed
             account.messages += row["accepted"]
-            wanted = 1 + (1 + row["reachable"] if placed else 0)
-            of = f"of the referral {entry.referral}"
-            if row["held"] != placed or len(seen.outcomes) > 1:
-                account.doubled += 1
-                account.faults.append(f"{of} {len(seen.outcomes)} outcomes were told and {row['held']} places are held")
-            if min(row["accepted"], len(seen.messages)) < wanted:
+            if outcomes == 0 or min(row["accepted"], messages) < wanted:
                 account.lost += 1
                 account.faults.append(
-                    f"{of} {wanted} messages are wanted: the provider took {row['accepted']}, "
-                    f"{len(seen.messages)} were told"
+                    f"{of} {outcomes} outcomes were told and {messages} messages, of {wanted} that are wanted; the "
+                    f"provider took {row['accepted']}"
                 )
-            if max(row["decided"], len(seen.messages)) > wanted:
+            if row["held"] != placed or outcomes > 1 or max(row["decided"], messages) > wanted:
                 account.doubled += 1
-                account.faults.append(f"{of} {wanted} messages are wanted, and {row['decided']} were decided")
+                account.faults.append(
+                    f"{of} {row['held']} places are held and {outcomes} outcomes were told; {wanted} messages are "
+                    f"wanted, {row['decided']} were decided and {messages} told"
+                )
             if entry.outcome and (entry.outcome != "unplaced") != placed:
                 account.faults.append(f"{of} its sender was told {entry.outcome}, and {row['told_type']} is stored")
 

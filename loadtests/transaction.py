@@ -15,6 +15,7 @@ import httpx
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from contracts.topics import PARTITIONS
+from loadtests.client import Client
 from loadtests.open_loop import constant, percentile
 from loadtests.pipeline import MIDDLE
 from services.cli.connection import TRUST
@@ -41,46 +42,41 @@ def overall(rounds: list[list[float]], part: float) -> float:
     return percentile([latency for one in rounds for latency in one], part)
 
 
-async def in_turns(system: LocalSystem) -> Latencies:
+async def in_turns(
+    system: LocalSystem, *, per_second: float = PER_SECOND, seconds: float = ROUND_SECONDS, rounds: int = ROUNDS
+) -> Latencies:
     """Rounds of both, one after the other, after a warm-up of each."""
     await _make_topic(system)
     latencies = Latencies()
     token = system.token(TRUST, "bench", "paramedic")
-    now, count = datetime.now(UTC), int(PER_SECOND * (ROUND_SECONDS * ROUNDS + WARM_SECONDS)) + 1
+    now, count = datetime.now(UTC), int(per_second * (seconds * rounds + WARM_SECONDS)) + 1
     incidents = list(islice(shift(77, [MIDDLE], lambda _: now), count))
-    limits = httpx.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=3)
+    bodies = [incident.submission.model_dump_json(exclude_none=True).encode() for incident in incidents]
+    headers = {"Authorization": f"Bearer {token}"}
     with _echo(system) as port:
-        async with httpx.AsyncClient(timeout=30, limits=limits) as client:
+        async with (
+            Client.open(system.base_url, headers) as onward,
+            Client.open(f"http://127.0.0.1:{port}", headers) as bare,
+        ):
 
             async def refer(number: int) -> None:
-                incident = incidents[number]
-                response = await client.post(
-                    f"{system.base_url}/referrals",
-                    content=incident.submission.model_dump_json(exclude_none=True),
-                    headers={
-                        "Authorization": f"Bearer {token}",
-                        "Content-Type": "application/json",
-                        "Idempotency-Key": str(incident.key),
-                    },
-                )
-                if response.status_code != 201:
-                    raise Failed("POST /referrals", response.status_code)
+                key = str(incidents[number].key)
+                reply = await onward.post("/referrals", bodies[number], {"Idempotency-Key": key})
+                if reply.status != 201:
+                    raise Failed("POST /referrals", reply.status)
 
             async def echo(number: int) -> None:
-                body = incidents[number].submission.model_dump_json(exclude_none=True)
-                response = await client.post(f"http://127.0.0.1:{port}/echo", content=body)
-                if response.status_code != 200:
-                    raise Failed("the echo", response.status_code)
+                reply = await bare.post("/echo", bodies[number], {})
+                if reply.status != 200:
+                    raise Failed("the echo", reply.status)
 
-            await constant(echo, per_second=PER_SECOND, seconds=WARM_SECONDS)
-            await constant(refer, per_second=PER_SECOND, seconds=WARM_SECONDS)
-            done = int(PER_SECOND * WARM_SECONDS)
-            for number in range(ROUNDS):
-                first = done + int(number * PER_SECOND * ROUND_SECONDS)
-                latencies.echo.append(await constant(echo, per_second=PER_SECOND, seconds=ROUND_SECONDS, first=first))
-                latencies.transaction.append(
-                    await constant(refer, per_second=PER_SECOND, seconds=ROUND_SECONDS, first=first)
-                )
+            await constant(echo, per_second=per_second, seconds=WARM_SECONDS)
+            await constant(refer, per_second=per_second, seconds=WARM_SECONDS)
+            done = int(per_second * WARM_SECONDS)
+            for number in range(rounds):
+                first = done + int(number * per_second * seconds)
+                latencies.echo.append(await constant(echo, per_second=per_second, seconds=seconds, first=first))
+                latencies.transaction.append(await constant(refer, per_second=per_second, seconds=seconds, first=first))
     return latencies
 
 
