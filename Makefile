@@ -27,7 +27,7 @@ export SSL_CERT_FILE ?= $(PIP_CERT)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test test-fast lint types bench bench-pathways faults exact alerts docs lock clean
+.PHONY: help install demo up down test test-fast lint types bench bench-load bench-pathways faults exact alerts docs lock clean
 
 help: ## List every habit with a sentence.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ types: install ## Check the types.
 
 bench: install ## Measure throughput and latency; the figures go to build/bench/.
 	$(BIN)/python -m loadtests.bench
+
+bench-load: install ## Measure under load, beside what users would pick instead; build/bench/load.json. Takes half an hour.
+	$(BIN)/python -m loadtests.load_bench
 
 bench-pathways: install ## Measure the search of the directory beside PostGIS, which is installed where that may be done.
 	$(BIN)/python -m loadtests.pathways

@@ -286,6 +286,7 @@ def main() -> None:
         log_level="warning",
         access_log=False,
         timeout_keep_alive=75,
+        timeout_worker_healthcheck=60,  # a worker that is still importing does not answer
     )
 
 

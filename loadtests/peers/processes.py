@@ -70,6 +70,7 @@ def monolith(database: str, keys: Path, *, workers: int = 2, pool: int = 8, room
             return Peer("monolith", database, [process], url)
         except httpx.HTTPError:
             if time.monotonic() > deadline or process.poll() is not None:
+                stop([Peer("monolith", database, [process])])
                 raise
             time.sleep(0.2)
 
