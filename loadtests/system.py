@@ -12,6 +12,7 @@ import httpx
 
 from contracts.directory import Service
 from contracts.topics import Topic
+from services.chassis.versioned_table import read_table
 from services.cli import local
 from services.cli.connection import TRUST, Connection, answered
 from services.cli.directory import LOAD_SECONDS, SHIPPED
@@ -21,7 +22,6 @@ from services.pathways.directory_file import Entry, read_file
 from services.pathways.invented import Codes, invented
 from services.pathways.settings import PathwaysSettings
 from services.pathways.towns import towns
-from services.pathways.versioned_table import read_table
 
 FOLDER = Path(".onward") / "bench"
 PORT = 8280

@@ -40,7 +40,6 @@ from services.notification.messages import Message, messages_of, sent_json
 from services.notification.outbound import Outgoing
 from services.notification.sandbox import Sandbox
 from services.notification.store import ACCEPT, ADD
-from services.referrals.store import Referrals
 
 FEWEST_MS, GROUP = 50, "batched"
 Sent = tuple[UUID, str, str]
@@ -111,7 +110,7 @@ class Monolith:
             messages = [message for one in ended for message in messages_of(outcome_view(one))]
             ordered = sorted(messages, key=lambda message: message.id.int)
             await connection.execute(ADD, now, *zip(*ordered, strict=True))
-            history = Referrals(cast("Any", Within(connection)), lambda: now)
+            history = ground.history(connection, now)
             await history.store([fact(one) for one in (*submissions, *ended)])
         return ended
 
@@ -128,7 +127,7 @@ class Monolith:
         sent = [(one.id, one.referral, sent_json(one, now)) for one in messages if one.id in taken]
         async with self._pool.acquire() as connection, connection.transaction():
             moved = {row["id"] for row in await connection.fetch(ACCEPT, [one for one, _, _ in sent], now)}
-            history = Referrals(cast("Any", Within(connection)), lambda: now)
+            history = ground.history(connection, now)
             await history.store([receipt(*one) for one in sent if one[0] in moved])
         return sent
 

@@ -27,6 +27,7 @@ from services.booking.settings import BookingSettings
 from services.booking.store import Diaries
 from services.chassis.kafka import Kafka
 from services.chassis.settings import Settings
+from services.chassis.versioned_table import read_table
 from services.cli.directory import SHIPPED
 from services.composition import migrate
 from services.notification.outcomes import Outcome
@@ -36,8 +37,10 @@ from services.pathways.index import Index
 from services.pathways.placing import asked_for, mapped, request_of
 from services.pathways.search import Search
 from services.pathways.settings import PathwaysSettings
-from services.pathways.versioned_table import read_table
+from services.referrals.clocks import ClockTable
 from services.referrals.facts import Confirmed, Exhausted, Fact, Receipt, Submitted
+from services.referrals.settings import ReferralsSettings
+from services.referrals.store import Referrals
 from services.triage.decision import decide
 from services.triage.handlers import brief_of
 from services.triage.precedence import Rules
@@ -49,6 +52,7 @@ SCHEMAS = "booking,notification,referrals,sandbox,gateway,pathways"
 LEAD = timedelta(minutes=BookingSettings().slot_lead_minutes)
 HORIZON = timedelta(days=BookingSettings().horizon_days)
 TOPICS = (Topic.SUBMISSIONS, Topic.TRIAGE, Topic.PLACEMENTS, Topic.BOOKINGS, Topic.NOTIFICATIONS)
+CLOCKS = read_table(ReferralsSettings().clocks, ClockTable)
 Ended = BookingConfirmed | BookingExhausted
 
 
@@ -104,7 +108,14 @@ def fact(event: ReferralSubmitted | Ended) -> Fact:
     view: type[Fact] = Submitted
     if not isinstance(event, ReferralSubmitted):
         view = Confirmed if isinstance(event, BookingConfirmed) else Exhausted
-    made = view.model_construct(id=event.id, type=event.type, subject=UUID(event.subject), data=event.data)
+    made = view.model_construct(
+        id=event.id,
+        type=event.type,
+        subject=UUID(event.subject),
+        correlationid=event.correlationid,
+        time=event.time,
+        data=event.data,
+    )
     object.__setattr__(made, "_value", event.to_json())
     return made
 
@@ -121,6 +132,11 @@ class Within:
 
     def __init__(self, connection: Any) -> None:
         self.pool = connection
+
+
+def history(connection: Any, now: datetime) -> Referrals:
+    """The state and the history of referrals, in the transaction under way."""
+    return Referrals(cast("Any", Within(connection)), lambda: now, CLOCKS)
 
 
 async def pool(url: str, size: int) -> "asyncpg.Pool[asyncpg.Record]":

@@ -31,8 +31,7 @@ from services.notification.sandbox import Sandbox
 from services.notification.store import ACCEPT, ADD
 from services.pathways.placing import asked_for, mapped, request_of
 from services.pathways.search import Search
-from services.referrals.facts import fact_in
-from services.referrals.store import Referrals
+from services.referrals.facts import Fact, fact_in
 from services.triage.handlers import triaged
 
 PARTS = {"edge": ("pathways",), "decide": ("triage", "booking"), "record": ("notification", "referrals")}
@@ -115,8 +114,8 @@ class Handlers:
     async def referrals(self, body: bytes, message: KafkaMessage) -> None:
         """A fact is in the history."""
         async with self._pool.acquire() as connection, connection.transaction():
-            history = Referrals(cast("Any", Within(connection)), utc_now)
-            await history.store([fact_in(body, message.headers["type"])])
+            said = cast("Fact", fact_in(body, message.headers["type"]))
+            await ground.history(connection, utc_now()).store([said])
 
 
 def subscribe(broker: KafkaBroker, handlers: Handlers, parts: tuple[str, ...], prefix: str) -> None:
