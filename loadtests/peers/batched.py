@@ -86,7 +86,7 @@ class Monolith:
         await self._publisher.tell_json([(NotificationSent, key, value.encode()) for _, key, value in sent])
 
     async def _settle(self, submissions: Sequence[ReferralSubmitted]) -> list[Ended]:
-        requests = self._book.requests(submissions, utc_now())
+        requests = await self._book.requests(submissions)
         async with self._pool.acquire() as connection, connection.transaction(isolation="read_committed"):
             now = utc_now()
             decisions = allocate(requests, await _lock(connection, requests, now), now)

@@ -22,6 +22,7 @@ from contracts.directory import Service, ServiceListed, ServiceListedData
 from contracts.placements import BookingRequested
 from contracts.submissions import ReferralSubmitted
 from contracts.topics import PARTITIONS, Topic
+from contracts.triage import ReferralTriaged
 from loadtests.searches import index_of
 from services.booking.settings import BookingSettings
 from services.booking.store import Diaries
@@ -33,16 +34,14 @@ from services.composition import migrate
 from services.notification.outcomes import Outcome
 from services.pathways.codes import CodeTable
 from services.pathways.directory_file import read_file
+from services.pathways.handlers import rank
 from services.pathways.index import Index
-from services.pathways.placing import asked_for, mapped, request_of
-from services.pathways.search import Search
 from services.pathways.settings import PathwaysSettings
 from services.referrals.clocks import ClockTable
 from services.referrals.facts import Confirmed, Exhausted, Fact, Receipt, Submitted
 from services.referrals.settings import ReferralsSettings
 from services.referrals.store import Referrals
-from services.triage.decision import decide
-from services.triage.handlers import brief_of
+from services.triage.handlers import triage
 from services.triage.precedence import Rules
 from services.triage.rule_pack import load
 from services.triage.settings import TriageSettings
@@ -85,17 +84,13 @@ class Book:
             index_of(directory(room), {}),
         )
 
-    def requests(self, submissions: Sequence[ReferralSubmitted], now: datetime) -> list[BookingRequested]:
-        """Triage and search of a batch, by the same pure functions as in the services."""
-        snapshot = self.index.snapshot
-        briefs = [
-            mapped(brief_of(one, decide(one.data.submission, self.rules, one.time)), self.codes) for one in submissions
-        ]
-        found = Search(snapshot, [request_of(brief, snapshot, now, self.codes) for brief in briefs])
-        return [
-            BookingRequested.effect_of(one, asked_for(brief, ranked), source=SOURCE, time=now)
-            for one, brief, ranked in zip(submissions, briefs, found.ranked(None), strict=True)
-        ]
+    async def requests(self, submissions: Sequence[ReferralSubmitted]) -> list[BookingRequested]:
+        """Triage and search of a batch, by what the services themselves do with one; nothing is written as JSON."""
+        return await self.ranked(await triage(submissions, rules=self.rules, clock=utc_now))
+
+    async def ranked(self, events: Sequence[ReferralTriaged]) -> list[BookingRequested]:
+        """The search alone."""
+        return await rank(events, index=self.index, clock=utc_now, codes=self.codes)
 
 
 def outcome_view(event: Ended) -> Outcome:

@@ -22,17 +22,15 @@ from contracts.submissions import ReferralSubmitted
 from contracts.topics import Topic
 from contracts.triage import ReferralTriaged
 from loadtests.peers import ground, singly
-from loadtests.peers.ground import SOURCE, TOPICS, Book, Ended, Within, outcome_view, utc_now
+from loadtests.peers.ground import TOPICS, Book, Ended, Within, outcome_view, utc_now
 from services.booking.store import TOLD
 from services.chassis.kafka import Kafka
 from services.notification.messages import messages_of, sent_json
 from services.notification.outbound import Outgoing
 from services.notification.sandbox import Sandbox
 from services.notification.store import ACCEPT, ADD
-from services.pathways.placing import asked_for, mapped, request_of
-from services.pathways.search import Search
 from services.referrals.facts import Fact, fact_in
-from services.triage.handlers import triaged
+from services.triage.handlers import triage
 
 PARTS = {"edge": ("pathways",), "decide": ("triage", "booking"), "record": ("notification", "referrals")}
 """Three processes, split as Onward's are."""
@@ -63,16 +61,13 @@ class Handlers:
 
     async def triage(self, body: bytes) -> KafkaResponse:
         """A submission is triaged."""
-        submitted = ReferralSubmitted.read(body)
-        data = triaged(submitted, self._book.rules)
-        return response(ReferralTriaged.effect_of(submitted, data, source=SOURCE, time=utc_now()))
+        (told,) = await triage([ReferralSubmitted.read(body)], rules=self._book.rules, clock=utc_now)
+        return response(told)
 
     async def pathways(self, body: bytes) -> KafkaResponse:
         """A placement is asked for."""
-        event, now, snapshot = ReferralTriaged.read(body), utc_now(), self._book.index.snapshot
-        brief = mapped(event.data.brief, self._book.codes)
-        (ranked,) = Search(snapshot, [request_of(brief, snapshot, now, self._book.codes)]).ranked(None)
-        return response(BookingRequested.effect_of(event, asked_for(brief, ranked), source=SOURCE, time=now))
+        (asked,) = await self._book.ranked([ReferralTriaged.read(body)])
+        return response(asked)
 
     async def booking(self, body: bytes) -> KafkaResponse:
         """A placement ends, once."""

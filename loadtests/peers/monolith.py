@@ -111,7 +111,7 @@ class Monolith:
     async def refer(self, event: ReferralSubmitted, organisation: str, key: UUID, digest: bytes) -> Response:
         """Everything for one request in one transaction."""
         now = utc_now()
-        (request,) = self._book.requests([event], now)
+        (request,) = await self._book.requests([event])
         async with self._pool.acquire() as connection:
             transaction = connection.transaction(isolation="read_committed")
             await transaction.start()
