@@ -18,6 +18,7 @@ from services.chassis.topics import writers
 from services.chassis.web import create_app
 from services.cli import asyncapi
 from services.composition import SERVICES, build
+from services.referrals import lifecycle_page
 
 ROOT = Path(__file__).parents[2]
 
@@ -74,6 +75,7 @@ def _json(document: dict[str, Any]) -> str:
 
 DOCUMENTS: Mapping[Path, Callable[[], str]] = {
     ROOT / "docs" / "metrics.md": metrics_page,
+    ROOT / "docs" / "lifecycle.md": lifecycle_page.page,
     ROOT / "docs" / "openapi.json": openapi,
     ROOT / "contracts" / "asyncapi.json": lambda: _json(asyncapi_document()),
     ROOT / "contracts" / "asyncapi.html": lambda: asyncapi.page(asyncapi_document()),

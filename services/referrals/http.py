@@ -1,6 +1,8 @@
 """Referrals as they stand and as they stood, and the feed."""
 
 import time
+from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Any, Protocol
 from uuid import UUID
 
@@ -19,10 +21,10 @@ from services.referrals.cursor import Cursor
 from services.referrals.facts import FactType
 from services.referrals.feed import Feed
 from services.referrals.handover import HandedOver, handed_over
+from services.referrals.history import History, ReferralNow, ReferralVersion
 from services.referrals.news import News, heard
 from services.referrals.settings import ReferralsSettings
-from services.referrals.state import Referral
-from services.referrals.store import History, Referrals, Wanted
+from services.referrals.store import Referrals, Wanted
 
 ENDING_SECONDS = 3.0
 """How long a stream may take to end by itself when the process stops."""
@@ -44,11 +46,17 @@ class Progress(Protocol):
 class Versions(BaseModel):
     """Every version of a referral, the first one first."""
 
-    versions: list[Referral]
+    versions: list[ReferralVersion]
 
 
 def routes(
-    referrals: Referrals, feed: Feed, news: News, database: Database, progress: Progress, settings: ReferralsSettings
+    referrals: Referrals,
+    feed: Feed,
+    news: News,
+    database: Database,
+    progress: Progress,
+    settings: ReferralsSettings,
+    clock: Callable[[], datetime],
 ) -> APIRouter:
     """The routes of this service."""
     router = APIRouter(tags=["referrals"])
@@ -80,7 +88,7 @@ def routes(
     @router.get(
         "/referrals/{referral_id}",
         summary="Where a referral stands",
-        response_model=Referral,
+        response_model=ReferralNow,
         responses=_READ | _UNCHANGED,
     )
     async def read(
@@ -89,24 +97,25 @@ def routes(
         request: Request,
         response: Response,
         if_none_match: Annotated[str | None, Header(description="an ETag: 304 while the version is the same")] = None,
-    ) -> Referral | Response:
+    ) -> ReferralNow | Response:
+        """Its version is the ETag: send it with an action, in `If-Match`, and nothing is done that others overtook."""
         history = await find(referral_id, caller, request)
         headers = {"ETag": f'W/"{history.last}"', "Cache-Control": "private, no-cache"}
         if _names(if_none_match, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         response.headers.update(headers)
-        return history.version(history.last)
+        return history.now(caller.organisation, clock())
 
     @router.get("/referrals/{referral_id}/versions", summary="Every version of a referral", responses=_READ)
     async def versions(referral_id: UUID, caller: CallerOf, request: Request) -> Versions:
         history = await find(referral_id, caller, request)
-        return Versions(versions=[history.version(number) for number in range(1, history.last + 1)])
+        return Versions(versions=[history.told(number) for number in range(1, history.last + 1)])
 
     @router.get("/referrals/{referral_id}/versions/{number}", summary="A referral as it stood", responses=_READ)
-    async def version(referral_id: UUID, number: int, caller: CallerOf, request: Request) -> Referral:
+    async def version(referral_id: UUID, number: int, caller: CallerOf, request: Request) -> ReferralVersion:
         history = await find(referral_id, caller, request)
         try:
-            return history.version(number)
+            return history.told(number)
         except LookupError:
             raise _unknown("No such version", f"The referral has versions 1 to {history.last}.") from None
 

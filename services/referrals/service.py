@@ -59,7 +59,7 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
         service.reads(topic, deciding if topic in DECIDES else remembering, *facts, at_leisure=topic not in DECIDES)
     letters = DeadLetterBox(database, settings.topic_prefix, clocks)
     service.reads_dead_letters(partial(keep, letters=letters), readers_with_dead_letters())
-    service.serves(routes(referrals, Feed(referrals, database, news, own), news, database, service, own))
+    service.serves(routes(referrals, Feed(referrals, database, news, own), news, database, service, own, clock))
     service.serves(
         unreadable_routes(letters, database, partial(send_again, service="referrals", settings=settings), own, clock)
     )

@@ -10,16 +10,14 @@ import asyncpg
 from contracts.submissions import ReferralSubmitted
 from services.chassis.database import Database
 from services.referrals.clocks import ClockTable
-from services.referrals.facts import Fact, fact_in
+from services.referrals.facts import Fact
+from services.referrals.history import History
 from services.referrals.state import (
     DECIDED,
     OUTCOME,
     RANK,
-    Referral,
     ReferralState,
-    clocks_of,
     state_said_by,
-    version_of,
 )
 
 STORE_FACTS = """
@@ -41,9 +39,11 @@ left join referrals r on r.id = k.referral_id
 """
 
 READ = """
--- The facts that made the versions of a referral, and who may see it.
-select r.referrer, r.receiver, f.version, f.at, f.type, f.body
-from referrals r join facts f on f.referral_id = r.id
+-- The facts that made the versions of a referral, who may see it, and the search that is under way.
+select r.referrer, r.receiver, f.version, f.at, f.type, f.body, s.id as asked
+from referrals r
+join facts f on f.referral_id = r.id
+left join searches s on s.referral_id = r.id and s.state = 'open'
 where r.id = $1 and f.version is not null
 order by f.version
 """
@@ -101,35 +101,6 @@ class Told(NamedTuple):
     referral_id: UUID
     type: str
     body: str
-
-
-class History:
-    """The versions of one referral, the first is 1."""
-
-    def __init__(self, id: UUID, rows: Sequence[asyncpg.Record], clocks: ClockTable) -> None:
-        self._id = id
-        self._rows = rows
-        self._clocks = clocks
-
-    def concerns(self, organisation: str) -> bool:
-        """Whether the organisation is on the referral."""
-        return organisation in (self._rows[-1]["referrer"], self._rows[-1]["receiver"])
-
-    @property
-    def last(self) -> int:
-        """The number of the version that stands now."""
-        return len(self._rows)
-
-    def version(self, number: int) -> Referral:
-        """The referral as it stood then. Raises LookupError."""
-        if not 1 <= number <= self.last:
-            raise LookupError(number)
-        row = self._rows[number - 1]
-        fact = fact_in(row["body"].encode(), row["type"])
-        said = state_said_by(fact, self._clocks)
-        if said is None:
-            raise LookupError(number)
-        return version_of(said, id=self._id, version=number, at=row["at"], clocks=clocks_of(fact, self._clocks))
 
 
 class Referrals:

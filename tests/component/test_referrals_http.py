@@ -16,7 +16,9 @@ import pytest
 import uvicorn
 from sse_starlette.sse import AppStatus
 
-from contracts.envelope import Event
+from contracts.actions import Rebook, Reject
+from contracts.envelope import Event, effect_id
+from contracts.referrals import PlacementRequested
 from contracts.topics import Topic
 from services.chassis.database import Database
 from services.chassis.failures import Transient
@@ -25,15 +27,29 @@ from services.chassis.kafka import Kafka
 from services.chassis.service import Service
 from services.chassis.settings import Settings
 from services.chassis.web import create_app
-from services.referrals.facts import Fact, fact_in
+from services.referrals.deciding_store import Decisions
+from services.referrals.facts import fact_in
 from services.referrals.feed import Feed
-from services.referrals.handlers import remember
+from services.referrals.handlers import decide
 from services.referrals.http import routes
 from services.referrals.news import News
 from services.referrals.service import MIGRATIONS
 from services.referrals.settings import ReferralsSettings
 from services.referrals.store import Referrals
-from tests.referrals_examples import CLOCKS, DESK, RECEIVER, REFERRER, placed, submitted, triaged, unplaced
+from tests.referrals_examples import (
+    ANOTHER_RECEIVER,
+    CLOCKS,
+    DESK,
+    RECEIVER,
+    REFERRER,
+    asks,
+    confirmed,
+    placed,
+    searched_again,
+    submitted,
+    triaged,
+    unplaced,
+)
 
 pytestmark = pytest.mark.backing
 
@@ -70,6 +86,7 @@ class Replica:
 
     database: Database
     referrals: Referrals
+    decisions: Decisions
     news: News
     log: Log
     address: str
@@ -77,13 +94,10 @@ class Replica:
 
     async def store(self, events: Sequence[Event], *, quietly: bool = False) -> None:
         """Store events, a topic at a time; quietly as another process would."""
+        news = News() if quietly else self.news
         for event in events:
             fact = fact_in(event.to_json(), event.type)
-            assert isinstance(fact, Fact)
-            if quietly:
-                await self.referrals.store([fact])
-            else:
-                await remember([fact], referrals=self.referrals, news=self.news)
+            await decide([fact], referrals=self.referrals, decisions=self.decisions, news=news)
 
     @asynccontextmanager
     async def client(self, organisation: str = REFERRER) -> AsyncIterator[httpx.AsyncClient]:
@@ -165,14 +179,22 @@ async def replica(database: str, keys: tuple[Path, Path]) -> AsyncIterator[Repli
     await own.start()
     referrals, news, log = Referrals(own, lambda: NOW, CLOCKS), News(), Log()
     service = Service("referrals", settings, database=own)
-    service.serves(routes(referrals, Feed(referrals, own, news, SETTINGS), news, own, log, SETTINGS))
+    service.serves(routes(referrals, Feed(referrals, own, news, SETTINGS), news, own, log, SETTINGS, lambda: NOW))
     app = create_app([service], Verifier.from_file(keys[1]))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(
             uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=5, http="httptools")
         )
         serving = asyncio.create_task(server.serve(sockets=[listener]))
-        yield Replica(own, referrals, news, log, f"http://127.0.0.1:{listener.getsockname()[1]}", keys[0])
+        yield Replica(
+            own,
+            referrals,
+            Decisions(own, lambda: NOW, CLOCKS),
+            news,
+            log,
+            f"http://127.0.0.1:{listener.getsockname()[1]}",
+            keys[0],
+        )
         server.should_exit = True
         await serving
     await own.stop()
@@ -207,6 +229,8 @@ async def test_a_referral_is_read_with_its_state_owner_and_next_step(replica: Re
         "referrer": REFERRER,
         "escalations": 0,
         "clocks": {"acknowledge_by": None, "answer_by": None, "outcome_by": "2031-03-04T08:30:00Z"},
+        "asked": None,
+        "actions": ["rebook", "cancel", "leave_message"],
     }
     assert (200, 'W/"4"', expected) == (answer.status_code, answer.headers["etag"], answer.json())
 
@@ -238,6 +262,68 @@ async def test_every_earlier_version_can_be_read(replica: Replica) -> None:
     second = (await replica.get(f"/referrals/{referral}/versions/2")).json()
     assert ["submitted", "triaged", "placement_asked", "unplaced"] == [version["state"] for version in listed]
     assert listed[1] == second
+
+
+async def test_each_side_reads_what_it_may_ask_for(replica: Replica) -> None:
+    """From the table of the lifecycle, for the caller's side; what is not possible now is left out."""
+    referral = uuid4()
+    await replica.store(placed(referral))
+    open_to = {
+        organisation: (await replica.get(f"/referrals/{referral}", organisation)).json()["actions"]
+        for organisation in (REFERRER, RECEIVER)
+    }
+    receivers = "receive accept reject want_information record_contact begin_care see withdraw redirect leave_message"
+    assert {REFERRER: ["rebook", "cancel", "leave_message"], RECEIVER: receivers.split()} == open_to
+
+
+async def test_a_search_under_way_is_shown(replica: Replica) -> None:
+    """Under which placement another place is looked for, and that no other search may begin; no version is made."""
+    referral = uuid4()
+    rebook = asks(referral, Rebook(action="rebook", accept="any"), organisation=REFERRER)
+    await replica.store([*placed(referral), rebook])
+    now = (await replica.get(f"/referrals/{referral}")).json()
+    search = str(effect_id(rebook.id, PlacementRequested.TYPE))
+    assert (4, search, ["cancel", "leave_message"]) == (now["version"], now["asked"], now["actions"])
+
+
+async def test_a_version_says_who_when_why_and_what_changed(replica: Replica) -> None:
+    """What a person made carries their name, their reason and their words; what a service made, its reason."""
+    referral = uuid4()
+    reject = asks(referral, Reject(action="reject", reason="no-capacity", words="We are full tonight."))
+    await replica.store([*placed(referral), reject])
+    *_, was_placed, rejected = (await replica.get(f"/referrals/{referral}/versions")).json()["versions"]
+    assert (None, "onward/booking", "nearest that is open and fit") == (
+        was_placed["by"],
+        was_placed["source"],
+        was_placed["why"],
+    )
+    assert ("referral.rejected", reject.data.by.model_dump(), "no capacity: We are full tonight.") == (
+        rejected["fact"],
+        rejected["by"],
+        rejected["why"],
+    )
+    assert [
+        "state: rejected, was placed",
+        "outcome: none, was slot held",
+        "due: 2031-03-04 03:20:00 UTC, was 2031-03-04 05:00:00 UTC",
+        f"next step: {rejected['next_step']}, was {was_placed['next_step']}",
+        "service: none, was Same-day emergency care, Northside",
+        "starts at: none, was 2031-03-04 04:00:00 UTC",
+        f"reference: none, was {was_placed['reference']}",
+        "outcome by: none, was 2031-03-04 08:30:00 UTC",
+    ] == rejected["changes"]
+
+
+async def test_who_rejected_reads_the_referral_until_another_has_it(replica: Replica) -> None:
+    """They see what became of it; once another service has the patient it is no longer theirs to read."""
+    referral = uuid4()
+    rebook = asks(referral, Rebook(action="rebook", accept="any"), organisation=REFERRER)
+    await replica.store([*placed(referral), asks(referral, Reject(action="reject", reason="other")), rebook])
+    before = await replica.get(f"/referrals/{referral}", RECEIVER)
+    ((body,),) = await replica.database.pool.fetch("select body from facts where type = 'placement.requested'")
+    await replica.store([confirmed(searched_again(PlacementRequested.read(body.encode())))])
+    after = [await replica.get(f"/referrals/{referral}", one) for one in (RECEIVER, ANOTHER_RECEIVER)]
+    assert [200, 404, 200] == [answer.status_code for answer in (before, *after)]
 
 
 @pytest.mark.parametrize("number", [0, 5, -1])
@@ -521,5 +607,5 @@ async def test_the_routes_are_described(replica: Replica) -> None:
         "/events": {"200", "400", "401", "403", "410", "422", "503"},
     } == answers
     assert {"text/event-stream"} == set(document["paths"]["/events"]["get"]["responses"]["200"]["content"])
-    due = document["components"]["schemas"]["Referral"]["properties"]["due"]
+    due = document["components"]["schemas"]["ReferralNow"]["properties"]["due"]
     assert "when the owner must look again if nothing is heard" == due["description"]
