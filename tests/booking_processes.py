@@ -15,7 +15,9 @@ import asyncpg
 from contracts.bookings import BookingConfirmed, BookingExhausted
 from contracts.directory import Service
 from contracts.placements import BookingRequested
+from contracts.referrals import BookingWithdrawn
 from services.booking.free_slots import FreeSlots
+from services.booking.releases import Releases
 from services.booking.service import MIGRATIONS
 from services.booking.store import Diaries
 from services.chassis.database import OUTBOX, Database
@@ -47,6 +49,7 @@ class Booking:
 
     database: Database
     diaries: Diaries
+    releases: Releases
     free_slots: FreeSlots
     outbox: Outbox
     publisher: RecordingPublisher
@@ -58,6 +61,10 @@ class Booking:
     async def settles(self, *requests: BookingRequested) -> list[Any]:
         """What is told of these placements."""
         return list(await self.diaries.settle(requests))
+
+    async def releases_of(self, *withdrawn: BookingWithdrawn) -> list[Any]:
+        """What is told of these withdrawals."""
+        return list(await self.releases.release(withdrawn))
 
     async def rows(self, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
         """What the database holds."""
@@ -88,8 +95,9 @@ async def booking(
     outbox = Outbox(database, publisher)  # type: ignore[arg-type]
     diaries = Diaries(database, clock=clock, lead=lead, horizon=horizon)
     free_slots = FreeSlots(database, outbox, diaries.changed, clock=clock, new_id=uuid4, lead=lead)
+    releases = Releases(database, diaries.changed, clock=clock)
     try:
-        yield Booking(database, diaries, free_slots, outbox, publisher)
+        yield Booking(database, diaries, releases, free_slots, outbox, publisher)
     finally:
         await database.stop()
 
@@ -141,6 +149,12 @@ FAULTS = {
         where (p.told::json #>> '{data,reference}', p.told::json #>> '{data,service,service_id}')
             <> (b.reference, b.service_id)
             or (p.told::json #>> '{data,starts_at}')::timestamptz is distinct from b.starts_at""",
+    "a release says something else than what was held": """
+        select reference from bookings
+        where (released::json #>> '{data,reference}', released::json #>> '{data,placement_id}',
+                released::json #>> '{data,service_id}') <> (reference, placement_id::text, service_id)
+            or released is not null
+                and (released::json #>> '{data,starts_at}')::timestamptz is distinct from starts_at""",
     "a reference has not 12 digits": "select reference from bookings where reference !~ '^[1-9][0-9]{11}$'",
 }
 """Each a sentence, and a query that finds what breaks it."""

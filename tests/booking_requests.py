@@ -4,10 +4,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
+from contracts.bookings import BookingConfirmed
 from contracts.brief import Brief, Disposition, Reason
 from contracts.directory import DAYS, Service, ServiceListed, ServiceListedData, SlotSession
 from contracts.people import Age, Contact, Desk, PatientIdentity, Position, Referrer
 from contracts.placements import BookingRequested, BookingRequestedData, Candidate
+from contracts.referrals import BookingWithdrawn, BookingWithdrawnData
 
 NOON = datetime(2026, 1, 14, 12, tzinfo=UTC)
 """A Wednesday in winter, when London's clock shows UTC."""
@@ -106,4 +108,23 @@ def requested(
     referral = uuid5(FAMILY, f"referral {placement}")
     return BookingRequested.first(
         data, id=uuid5(referral, "requested"), source="onward/pathways", subject=str(referral), time=time
+    )
+
+
+def withdrawn(confirmed: BookingConfirmed, why: str = "cancelled", **changes: Any) -> BookingWithdrawn:
+    """What was confirmed no longer counts; `changes` are to what says so."""
+    told = confirmed.data
+    whole: dict[str, Any] = {
+        "placement_id": told.brief.placement_id,
+        "reference": told.reference,
+        "service_id": told.service.service_id,
+        "organisation": told.service.organisation,
+        "why": why,
+    }
+    return BookingWithdrawn.first(
+        BookingWithdrawnData(**whole | changes),
+        id=uuid5(confirmed.id, why),
+        source="onward/referrals",
+        subject=confirmed.subject,
+        time=NOON,
     )

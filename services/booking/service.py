@@ -8,11 +8,13 @@ from uuid import uuid4
 
 from contracts.directory import ServiceListed
 from contracts.placements import BookingRequested
+from contracts.referrals import BookingWithdrawn
 from contracts.topics import Topic
 from services.booking.free_slots import FreeSlots, tell_of
-from services.booking.handlers import keep_diaries, place
+from services.booking.handlers import keep_diaries, place, release
 from services.booking.horizon import roll
 from services.booking.http import routes
+from services.booking.releases import Releases
 from services.booking.settings import BookingSettings
 from services.booking.store import Diaries
 from services.chassis.database import OUTBOX, Database
@@ -38,6 +40,8 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     service = Service("booking", settings, database=database)
     service.reads(Topic.SERVICES, partial(keep_diaries, diaries=diaries), ServiceListed, at_leisure=True)
     service.reads(Topic.PLACEMENTS, partial(place, diaries=diaries), BookingRequested)
+    releases = Releases(database, diaries.changed, clock=utc_now)
+    service.reads(Topic.REFERRALS, partial(release, releases=releases), BookingWithdrawn, at_leisure=True)
     service.runs("horizon", partial(roll, diaries))
     outbox = Outbox(database, service.publisher)
     service.runs("outbox", outbox.drain)

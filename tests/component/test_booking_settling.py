@@ -325,7 +325,7 @@ async def test_a_placement_never_has_two_active_bookings(process: Booking) -> No
     second = "insert into bookings select 'second', placement_id, service_id, starts_at from bookings"
     with pytest.raises(asyncpg.UniqueViolationError):
         await process.database.pool.execute(second)
-    await process.database.pool.execute("update bookings set released_at = now()")
+    await process.database.pool.execute("update bookings set released_at = now(), released = 'told'")
     await process.database.pool.execute(second)
     assert [(2,)] == await process.rows("select count(*) from bookings")
 
