@@ -27,7 +27,7 @@ export SSL_CERT_FILE ?= $(PIP_CERT)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test test-fast lint types bench bench-load bench-pathways faults exact alerts docs lock clean
+.PHONY: help install demo up down test test-fast lint types bench bench-booking bench-load bench-pathways faults exact alerts docs lock clean
 
 help: ## List every habit with a sentence.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ bench-load: install ## Measure under load, beside what users would pick instead;
 
 bench-pathways: install ## Measure the search of the directory beside PostGIS, which is installed where that may be done.
 	$(BIN)/python -m loadtests.pathways
+
+bench-booking: install ## Measure settling beside one row at a time with skip locked: one hot service, and 1,000.
+	$(BIN)/python -m loadtests.booking
 
 faults: install ## Kill, stop and freeze services, Kafka and PostgreSQL amid traffic; see that nothing is lost.
 	$(BIN)/pytest -m faults
