@@ -35,10 +35,12 @@ from contracts.placements import BookingRequested, BookingRequestedData, Candida
 from loadtests.peers.skip_locked import settle_each
 from services.backing import postgres
 from services.backing.settings import Settings as BackingSettings
+from services.booking.listing import Listings
 from services.booking.service import MIGRATIONS
 from services.booking.store import Diaries
 from services.chassis.database import OUTBOX, Database
 from services.chassis.kafka import Kafka
+from services.chassis.outbox import Outbox
 from services.chassis.service import MAX_RECORDS
 from services.chassis.settings import Settings
 
@@ -67,11 +69,12 @@ class Scenario(NamedTuple):
     placements: dict[Way, int]
     """In a run: about a second or two of work for either way."""
 
-    def sessions(self, placements: int) -> SlotSession:
-        """Slots of half an hour around the clock, with a little less room than is wanted."""
-        slots = 47  # that begin within a day of now, and not before the lead is over
-        room = max(1, round(placements * ROOM / self.services / slots))
-        return SlotSession(days=DAYS, begins="00:00", ends="24:00", slot_minutes=30, capacity=room)
+    def session(self, placements: int) -> SlotSession:
+        """Slots from one o'clock, with a little less room than is wanted."""
+        room = round(placements * ROOM / self.services)
+        slots = min(room, 20)
+        ends = f"{13 + slots // 2}:{slots % 2 * 3}0"
+        return SlotSession(days=DAYS, begins="13:00", ends=ends, slot_minutes=30, capacity=room // slots)
 
 
 SCENARIOS = (
@@ -152,7 +155,7 @@ def write(pipe: Pipe, url: str) -> None:
 async def _write(pipe: Pipe, url: str) -> None:
     database = _database(url)
     await database.start()
-    diaries = Diaries(database, clock=lambda: NOW, lead=LEAD, horizon=timedelta(days=1))
+    diaries = Diaries(database, clock=lambda: NOW, lead=LEAD)
     alone: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(url, server_settings={"search_path": "booking"})
     while (work := pipe.recv()) is not None:
         way, scenario, first, placements = work
@@ -204,8 +207,9 @@ async def lay_out(url: str, scenario: Scenario, placements: int) -> None:
     await database.start()
     try:
         await database.pool.execute("truncate diaries, slots, bookings, placements")
-        diaries = Diaries(database, clock=lambda: NOW, lead=LEAD, horizon=timedelta(days=1))
-        session = scenario.sessions(placements)
+        outbox = Outbox(database, None)  # type: ignore[arg-type]
+        listings = Listings(database, outbox, set(), clock=lambda: NOW, horizon=timedelta(days=1))
+        session = scenario.session(placements)
         entries = [
             Service(
                 **candidate(number).model_dump(include={"service_id", "name", "service_type", "organisation"}),
@@ -216,7 +220,7 @@ async def lay_out(url: str, scenario: Scenario, placements: int) -> None:
             )
             for number in range(scenario.services)
         ]
-        await diaries.list_services([listed(one, 1) for one in entries])
+        await listings.list_services([listed(one, 1) for one in entries])
         await database.pool.execute("vacuum analyze diaries, slots, bookings, placements")
     finally:
         await database.stop()

@@ -14,9 +14,11 @@ import asyncpg
 
 from contracts.bookings import BookingConfirmed, BookingExhausted
 from contracts.directory import Service
+from contracts.envelope import Event
 from contracts.placements import BookingRequested
 from contracts.referrals import BookingWithdrawn
 from services.booking.free_slots import FreeSlots
+from services.booking.listing import Listings
 from services.booking.releases import Releases
 from services.booking.service import MIGRATIONS
 from services.booking.store import Diaries
@@ -49,6 +51,7 @@ class Booking:
 
     database: Database
     diaries: Diaries
+    listings: Listings
     releases: Releases
     free_slots: FreeSlots
     outbox: Outbox
@@ -56,7 +59,7 @@ class Booking:
 
     async def lists(self, *entries: Service, version: int = 1) -> None:
         """Read these services' listings, in one batch."""
-        await self.diaries.list_services([listed(entry, version) for entry in entries])
+        await self.listings.list_services([listed(entry, version) for entry in entries])
 
     async def settles(self, *requests: BookingRequested) -> list[Any]:
         """What is told of these placements."""
@@ -69,6 +72,11 @@ class Booking:
     async def rows(self, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
         """What the database holds."""
         return [tuple(row) for row in await self.database.pool.fetch(query, *arguments)]
+
+    async def put_out(self) -> list[Any]:
+        """What waits in the outbox, in its order."""
+        rows = await self.rows("select type, body from outbox order by position")
+        return [Event.KNOWN[type_].read(body.encode()) for type_, body in rows]
 
     async def slots(self, service_id: str) -> list[tuple[Any, ...]]:
         """Every slot of a diary in order: begin, minutes, capacity, held, withdrawn."""
@@ -93,11 +101,12 @@ async def booking(
     await database.start()
     publisher = RecordingPublisher()
     outbox = Outbox(database, publisher)  # type: ignore[arg-type]
-    diaries = Diaries(database, clock=clock, lead=lead, horizon=horizon)
+    diaries = Diaries(database, clock=clock, lead=lead)
+    listings = Listings(database, outbox, diaries.changed, clock=clock, horizon=horizon)
     free_slots = FreeSlots(database, outbox, diaries.changed, clock=clock, new_id=uuid4, lead=lead)
     releases = Releases(database, diaries.changed, clock=clock)
     try:
-        yield Booking(database, diaries, releases, free_slots, outbox, publisher)
+        yield Booking(database, diaries, listings, releases, free_slots, outbox, publisher)
     finally:
         await database.stop()
 

@@ -6,6 +6,7 @@ from contracts.directory import ServiceListed
 from contracts.envelope import Event
 from contracts.placements import BookingRequested
 from contracts.referrals import BookingWithdrawn
+from services.booking.listing import Listings
 from services.booking.releases import Releases
 from services.booking.store import Diaries
 
@@ -20,7 +21,7 @@ async def release(withdrawn: Sequence[BookingWithdrawn], *, releases: Releases) 
     return await releases.release(withdrawn)
 
 
-async def keep_diaries(listed: Sequence[ServiceListed], *, diaries: Diaries) -> list[Event]:
+async def keep_diaries(listed: Sequence[ServiceListed], *, listings: Listings) -> list[Event]:
     """Keep what the directory says of each service, with the slots of its diary."""
-    await diaries.list_services(listed)
+    await listings.list_services(listed)
     return []

@@ -2,14 +2,14 @@
 
 import asyncio
 
-from services.booking.store import Diaries
+from services.booking.listing import Listings
 
 LOOK_AGAIN_SECONDS = 600.0
 
 
-async def roll(diaries: Diaries) -> None:
+async def roll(listings: Listings) -> None:
     """Extend diaries as time goes by, for ever."""
     while True:
-        while await diaries.extend():
+        while await listings.extend():
             pass
         await asyncio.sleep(LOOK_AGAIN_SECONDS)

@@ -14,6 +14,7 @@ from services.booking.free_slots import FreeSlots, tell_of
 from services.booking.handlers import keep_diaries, place, release
 from services.booking.horizon import roll
 from services.booking.http import routes
+from services.booking.listing import Listings
 from services.booking.releases import Releases
 from services.booking.settings import BookingSettings
 from services.booking.store import Diaries
@@ -36,14 +37,15 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     own = BookingSettings.read(environ)
     lead, horizon = timedelta(minutes=own.slot_lead_minutes), timedelta(days=own.horizon_days)
     database = Database(settings, "booking", MIGRATIONS, OUTBOX)
-    diaries = Diaries(database, clock=utc_now, lead=lead, horizon=horizon)
+    diaries = Diaries(database, clock=utc_now, lead=lead)
     service = Service("booking", settings, database=database)
-    service.reads(Topic.SERVICES, partial(keep_diaries, diaries=diaries), ServiceListed, at_leisure=True)
+    outbox = Outbox(database, service.publisher)
+    listings = Listings(database, outbox, diaries.changed, clock=utc_now, horizon=horizon)
+    service.reads(Topic.SERVICES, partial(keep_diaries, listings=listings), ServiceListed, at_leisure=True)
     service.reads(Topic.PLACEMENTS, partial(place, diaries=diaries), BookingRequested)
     releases = Releases(database, diaries.changed, clock=utc_now)
     service.reads(Topic.REFERRALS, partial(release, releases=releases), BookingWithdrawn, at_leisure=True)
-    service.runs("horizon", partial(roll, diaries))
-    outbox = Outbox(database, service.publisher)
+    service.runs("horizon", partial(roll, listings))
     service.runs("outbox", outbox.drain)
     service.measures([OUTBOX_WAITING, OUTBOX_OLDEST], outbox.count)
     free_slots = FreeSlots(database, outbox, diaries.changed, clock=utc_now, new_id=uuid4, lead=lead)

@@ -1,4 +1,4 @@
-"""What booking remembers, in SQL: diaries and their slots, and the settling of placements."""
+"""The settling of placements, in SQL: each is told once what it was given, and what it was given is held."""
 
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -6,13 +6,10 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from pydantic import TypeAdapter
-
 from contracts.bookings import BookingConfirmed, BookingExhausted
-from contracts.directory import Service, ServiceListed, SlotSession
 from contracts.envelope import Event
 from contracts.placements import BookingRequested
-from services.booking.diary import Diary, Given, Slot, allocate, latest_start, may_be_booked, slots_between
+from services.booking.diary import Diary, Given, allocate, latest_start, may_be_booked
 from services.booking.outcome import outcome_of
 from services.chassis.database import Connection, Database
 from services.chassis.failures import Transient, Unfinished
@@ -52,49 +49,7 @@ select (select count(*) from placed) as placed,
     (select count(starts_at) from given) = (select coalesce(sum(patients), 0) from held) as all_held
 """
 
-LIST = """
--- Keep each service's newest version; a change makes its diary due for new slots.
-insert into diaries (service_id, version, active, booking, accept_within_minutes, sessions)
-select * from unnest($1::text[], $2::bigint[], $3::boolean[], $4::text[], $5::integer[], $6::text[])
-on conflict (service_id) do update set
-    version = excluded.version, active = excluded.active, booking = excluded.booking,
-    accept_within_minutes = excluded.accept_within_minutes, sessions = excluded.sessions,
-    slots_until = case when diaries.sessions = excluded.sessions then diaries.slots_until end
-where diaries.version < excluded.version
-"""
-
-DUE = """
--- Diaries whose slots do not reach the horizon, of those named or of all, locked in the order that settling locks them.
-select service_id, sessions, slots_until from diaries
-where booking = 'slots' and active and (slots_until is null or slots_until < $1)
-    and ($3::text[] is null or service_id = any($3))
-order by service_id limit $2 for no key update
-"""
-
-CLEAR = """
--- A new template changes only slots that nobody holds; held ones stay, but take nobody more.
-with gone as (delete from slots where service_id = any($1::text[]) and held = 0 and starts_at >= $2)
-update slots set withdrawn = true where service_id = any($1::text[]) and held > 0 and starts_at >= $2
-"""
-
-ADD_SLOTS = """
--- A slot that is held and fits the new template as it stands is taken back into it.
-insert into slots (service_id, starts_at, minutes, capacity)
-select * from unnest($1::text[], $2::timestamptz[], $3::integer[], $4::integer[])
-on conflict (service_id, starts_at) do update set withdrawn = false, capacity = excluded.capacity
-where slots.minutes = excluded.minutes and slots.held <= excluded.capacity
-"""
-
-REACHED = """
-update diaries set slots_until = $2 where service_id = any($1::text[])
-"""
-
-_SESSIONS = TypeAdapter(tuple[SlotSession, ...])
 _OUTCOMES: dict[str, type[Event]] = {one.TYPE: one for one in (BookingConfirmed, BookingExhausted)}
-DIARIES_AT_ONCE = 10
-"""A few, for a thousand slots each take some milliseconds in which nothing else runs."""
-ONE_MORE_DAY = timedelta(days=1)
-"""Diaries are extended by so much beyond the horizon, and so once a day rather than at every look."""
 REFERENCES_A_BLOCK = 1000
 NOT_LISTED_YET = timedelta(seconds=30)
 """How long a placement may wait for a service that pathways knows and booking has not read of yet: it alone waits."""
@@ -122,16 +77,13 @@ class SettledMeanwhile(Transient):
 
 
 class Diaries:
-    """Diaries, slots and placements in PostgreSQL."""
+    """The settling of placements in diaries."""
 
-    def __init__(
-        self, database: Database, *, clock: Callable[[], datetime], lead: timedelta, horizon: timedelta
-    ) -> None:
-        """Diaries have slots up to the horizon from now; one that begins sooner than the lead from now is not held."""
+    def __init__(self, database: Database, *, clock: Callable[[], datetime], lead: timedelta) -> None:
+        """A slot that begins sooner than the lead from now is not held."""
         self._database = database
         self._clock = clock
         self._lead = lead
-        self._horizon = horizon
         self._references = _References()
         self._waited_for: set[str] = set()
         """Services that a placement waited for in vain. One that is listed after all has a diary, and is found."""
@@ -143,8 +95,6 @@ class Diaries:
         # Said, because a server may have another default: each statement must see what others committed before it.
         async with self._database.pool.acquire() as connection, connection.transaction(isolation="read_committed"):
             yield connection
-
-    # Placements
 
     async def settle(self, requests: Sequence[BookingRequested]) -> list[Event]:
         """Settle each placement once; what was told of it before is told again. One event a placement.
@@ -242,63 +192,3 @@ class Diaries:
             if not services <= self._waited_for
         }
         return [request for request in requests if request.partitionkey not in waiting]
-
-    # Diaries
-
-    async def list_services(self, events: Sequence[ServiceListed]) -> None:
-        """Keep the newest version of each service. A changed diary is never seen without its new slots."""
-        newest: dict[str, tuple[int, Service]] = {}
-        for event in events:
-            version, service = event.data.version, event.data.service
-            if version > newest.get(service.service_id, (0, service))[0]:
-                newest[service.service_id] = (version, service)
-        rows = [newest[service_id] for service_id in sorted(newest)]
-        for begin in range(0, len(rows), DIARIES_AT_ONCE):
-            await self._list(rows[begin : begin + DIARIES_AT_ONCE])
-
-    async def _list(self, rows: Sequence[tuple[int, Service]]) -> None:
-        service_ids = [service.service_id for _, service in rows]
-        async with self._transaction() as connection:
-            await connection.execute(
-                LIST,
-                service_ids,
-                [version for version, _ in rows],
-                [service.active for _, service in rows],
-                [service.booking for _, service in rows],
-                [service.accept_within_minutes for _, service in rows],
-                [_SESSIONS.dump_json(service.sessions).decode() for _, service in rows],
-            )
-            await self._extend(connection, service_ids)
-        self.changed.update(service_ids)
-
-    async def extend(self) -> int:
-        """Give diaries slots up to the horizon. Returns how many diaries were due; call again until none is."""
-        async with self._transaction() as connection:
-            extended = await self._extend(connection, None)
-        self.changed.update(extended)
-        return len(extended)
-
-    async def _extend(self, connection: Connection, service_ids: list[str] | None) -> list[str]:
-        now = self._clock()
-        end = now + self._horizon
-        due = await connection.fetch(DUE, end, DIARIES_AT_ONCE, service_ids)
-        if not due:
-            return []
-        end += ONE_MORE_DAY
-        changed = [row["service_id"] for row in due if row["slots_until"] is None]
-        if changed:
-            await connection.execute(CLEAR, changed, now)
-        slots: list[tuple[str, Slot]] = []
-        for service_id, sessions, slots_until in due:
-            begin = max(now, slots_until or now)  # a diary that was at rest is given nothing of the past
-            slots += ((service_id, slot) for slot in slots_between(_SESSIONS.validate_json(sessions), begin, end))
-        await connection.execute(
-            ADD_SLOTS,
-            [service_id for service_id, _ in slots],
-            [slot.starts_at for _, slot in slots],
-            [slot.minutes for _, slot in slots],
-            [slot.capacity for _, slot in slots],
-        )
-        extended = [row["service_id"] for row in due]
-        await connection.execute(REACHED, extended, end)
-        return extended

@@ -51,7 +51,7 @@ async def test_the_newest_version_wins_in_any_order(database: str, order: tuple[
     events = [listed(entries[version], version) for version in (*order, *order)]
     async with booking(database, horizon=timedelta(hours=2)) as process:
         for batch in [events] if together else [[event] for event in events]:
-            await process.diaries.list_services(batch)
+            await process.listings.list_services(batch)
         assert [(3,)] == await process.rows("select version from diaries")
         assert [30] * 4 == [minutes for _, minutes, *_ in await process.slots("S1")]
 
@@ -159,7 +159,7 @@ async def test_the_horizon_rolls_as_the_clock_goes_on(database: str) -> None:
         await process.lists(service("S1", session(slot_minutes=60)))
         for hours in (1, 5, 11, 13, 24, 24, 24, 1, 49):
             clock.now += timedelta(hours=hours)
-            while await process.diaries.extend():
+            while await process.listings.extend():
                 pass
             made = await begins(process)
             assert clock.now + 2 * DAY <= made[-1] + timedelta(hours=1)
@@ -172,9 +172,9 @@ async def test_a_look_before_a_day_has_passed_finds_nothing_due(database: str) -
     async with booking(database, clock) as process:
         await process.lists(service("S1", NIGHT))
         clock.now += DAY
-        assert 0 == await process.diaries.extend()
+        assert 0 == await process.listings.extend()
         clock.now += timedelta(seconds=1)
-        assert (1, 0) == (await process.diaries.extend(), await process.diaries.extend())
+        assert (1, 0) == (await process.listings.extend(), await process.listings.extend())
 
 
 async def test_a_held_slot_is_not_touched_by_the_rolling_horizon(database: str) -> None:
@@ -185,7 +185,7 @@ async def test_a_held_slot_is_not_touched_by_the_rolling_horizon(database: str) 
         await process.settles(requested(1, "S1"))
         for _ in range(3):
             clock.now += timedelta(hours=30)
-            await process.diaries.extend()
+            await process.listings.extend()
         assert (HALF_PAST, 30, 1, 1, False) == (await process.slots("S1"))[1]
         assert [] == await faults(process)
 
@@ -202,7 +202,7 @@ async def test_many_diaries_are_extended_by_several_processes_at_once(database: 
         clock.now += 2 * DAY
 
         async def reach(process: Booking) -> None:
-            while await process.diaries.extend():
+            while await process.listings.extend():
                 pass
 
         await asyncio.gather(reach(one), reach(other))
@@ -218,7 +218,7 @@ async def test_the_horizon_is_kept_in_the_background(database: str) -> None:
     async with booking(database, clock) as process:
         await process.lists(service("S1", NIGHT))
         clock.now += 2 * DAY
-        rolling = asyncio.create_task(roll(process.diaries))
+        rolling = asyncio.create_task(roll(process.listings))
         try:
 
             async def extended() -> bool:

@@ -373,7 +373,7 @@ async def test_listing_and_settling_at_once_never_fails(database: str) -> None:
             for version in range(2, 12):
                 minutes = (20, 30, 15)[version % 3]
                 entries = [service(name, session(slot_minutes=minutes, capacity=2)) for name in reversed(services)]
-                await lister.diaries.list_services([listed(entry, version) for entry in entries])
+                await lister.listings.list_services([listed(entry, version) for entry in entries])
 
         await asyncio.gather(settle(one, 1), settle(other, 1001), relist())
         assert [(800,)] == await one.rows("select count(*) from placements")

@@ -100,7 +100,7 @@ async def test_a_placement_that_must_wait_for_a_listing_holds_nobody_up(placemen
         await placements.reads(*records)
     at_once = [told.to_json() for told in placements.publisher.told]
     assert (2, []) == (len(at_once), placements.graveyard.dead)
-    services = Reader(Topic.SERVICES, ServiceListed, partial(keep_diaries, diaries=process.diaries))
+    services = Reader(Topic.SERVICES, ServiceListed, partial(keep_diaries, listings=process.listings))
     assert [] == await services.reads(record_of(listed(service("S9", session()))))
     told = await placements.reads(*records)
     assert (at_once, at_once) == (told[:2], [told[2], told[4]])
@@ -109,7 +109,7 @@ async def test_a_placement_that_must_wait_for_a_listing_holds_nobody_up(placemen
 
 async def test_a_listing_is_kept_and_tells_nothing(process: Booking) -> None:
     """The diary has its slots before the record is acknowledged; a repeat changes nothing."""
-    services = Reader(Topic.SERVICES, ServiceListed, partial(keep_diaries, diaries=process.diaries))
+    services = Reader(Topic.SERVICES, ServiceListed, partial(keep_diaries, listings=process.listings))
     record = record_of(listed(service("S2", session())))
     assert [] == await services.reads(record)
     slots = await process.slots("S2")
