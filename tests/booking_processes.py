@@ -147,7 +147,7 @@ FAULTS = {
     "a slot holds more than its capacity": "select service_id, starts_at from slots where held > capacity",
     "a booking has no slot": """
         select b.reference from bookings b left join slots s using (service_id, starts_at)
-        where b.starts_at is not null and s.service_id is null""",
+        where b.released_at is null and b.starts_at is not null and s.service_id is null""",
     "a placement has more than one booking": """
         select placement_id from bookings where released_at is null group by placement_id having count(*) > 1""",
     "a confirmed placement has no booking, or an exhausted one has": """

@@ -25,7 +25,7 @@ from tests.running import System
 
 pytestmark = [pytest.mark.backing, pytest.mark.faults]
 
-TOPICS = ("services", "placements", "bookings", "booking.dlq")
+TOPICS = ("services", "placements", "referrals", "bookings", "booking.dlq")
 SERVICES = ("S-1", "S-2")
 ROOM = session(capacity=3)
 HELD_UP_SECONDS = 20
