@@ -24,9 +24,10 @@ from contracts.submissions import ReferralSubmitted
 from contracts.topics import PARTITIONS, Topic
 from contracts.triage import ReferralTriaged
 from loadtests.searches import index_of
+from services.booking.listing import Listings
 from services.booking.settings import BookingSettings
-from services.booking.store import Diaries
 from services.chassis.kafka import Kafka
+from services.chassis.outbox import Outbox
 from services.chassis.settings import Settings
 from services.chassis.versioned_table import read_table
 from services.cli.directory import SHIPPED
@@ -158,7 +159,9 @@ async def laid(kafka: Kafka, database_url: str, name: str, room: int) -> AsyncIt
     with psycopg.connect(beside, autocommit=True) as connection:
         connection.execute("create index on referrals.facts (at) where position is null")
     connections = await pool(beside, 1)
-    diaries = Diaries(cast("Any", Within(connections)), clock=utc_now, lead=LEAD, horizon=HORIZON)
+    within = cast("Any", Within(connections))
+    outbox = Outbox(within, cast("Any", None))  # in new diaries nobody loses a slot: nothing is told
+    listings = Listings(within, outbox, set(), clock=utc_now, horizon=HORIZON)
     listed = [
         ServiceListed.first(
             ServiceListedData(version=1, service=service),
@@ -169,7 +172,7 @@ async def laid(kafka: Kafka, database_url: str, name: str, room: int) -> AsyncIt
         )
         for service in directory(room)
     ]
-    await diaries.list_services(listed)
+    await listings.list_services(listed)
     await connections.close()
     admin = AIOKafkaAdminClient(**kafka.client())
     await admin.start()
