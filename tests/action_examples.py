@@ -101,10 +101,10 @@ def rejected(transaction: UUID, referral: UUID) -> ReferralRejected:
     return _decided(ReferralRejected, data, transaction, referral)
 
 
-def rebooked(transaction: UUID, referral: UUID, *, why: str = "rebooked") -> ReferralRebooked:
+def rebooked(transaction: UUID, referral: UUID) -> ReferralRebooked:
     """The patient has another place."""
     now = standing(state="placed", version=7, place=place("S-146-2"), owner=DESK)
-    data = MovedToAnotherPlaceData(standing=now, was="placed", old=place(), why=why)
+    data = MovedToAnotherPlaceData(standing=now, was="placed", old=place(), why="rebooked")
     return _decided(ReferralRebooked, data, transaction, referral)
 
 

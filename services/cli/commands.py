@@ -14,7 +14,21 @@ from services.backing.child import SECRETS
 from services.chassis import log
 from services.chassis.kafka import Kafka
 from services.chassis.settings import Settings
-from services.cli import capacity, crew, dead_letters, directory, load, local, pathways, places, refer, rules, watching
+from services.cli import (
+    act,
+    capacity,
+    crew,
+    dead_letters,
+    directory,
+    load,
+    local,
+    pathways,
+    places,
+    refer,
+    referral,
+    rules,
+    watching,
+)
 from services.cli.connection import AsJson, Folder
 from services.cli.speaking import out, print_json, say
 
@@ -195,6 +209,8 @@ def demo(
 app.command()(crew.device)
 app.command()(watching.watch)
 app.command()(refer.refer)
+app.command()(act.act)
+app.command()(referral.referral)
 
 
 @app.command()

@@ -20,7 +20,8 @@ from contracts.people import Position
 from services.cli import local
 from services.cli.connection import TRUST, Connection
 from services.cli.directory import SHIPPED, load
-from services.cli.watching import BEGINNING, Fact, follow, line_of
+from services.cli.facts import Fact, line_of
+from services.cli.watching import BEGINNING, follow
 from services.device.clock import Clock, ShiftClock, clock_of_this_machine
 from services.device.device import Decision, Device
 from services.device.incidents import Incident

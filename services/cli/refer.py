@@ -36,7 +36,7 @@ def refer(
 ) -> None:
     """Refer a patient and show the answer. Exit code 1: nobody took the patient, or there is no outcome yet."""
     body = _submission(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes(), accept or [])
-    attempt = _uuid(key) if key else uuid4()
+    attempt = uuid_in(key) if key else uuid4()
     connection = connect(folder, url, token, organisation=organisation, role="paramedic", practitioner="onward")
     say(f"Idempotency-Key {attempt}: if no answer comes, ask again with --key {attempt}")
     headers = {**connection.headers, "Idempotency-Key": str(attempt)}
@@ -73,7 +73,7 @@ def accepted(accept: list[str]) -> str | list[dict[str, str | int]]:
     ]
 
 
-def _uuid(key: str) -> UUID:
+def uuid_in(key: str) -> UUID:
     try:
         return UUID(key)
     except ValueError:

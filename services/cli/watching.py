@@ -5,8 +5,7 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, nullcontext, suppress
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 import httpx
@@ -18,34 +17,15 @@ from rich.table import Table
 
 from services.cli import local
 from services.cli.connection import TRUST, AsJson, Connection, Folder, Organisation, Token, Url, connect
+from services.cli.facts import DECIDED, Fact, cells_of, line_of
 from services.cli.speaking import Refused, out, print_line, say
-from services.device.screen import LONDON
 
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 3.0
 BEGINNING = "1-0"
 """The cursor before the first fact."""
-OUTCOMES = ("booking.confirmed", "booking.exhausted", "notification.sent")
-"""What `watch` shows unless it is told otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """A fact of the feed: its cursor, its type, the event."""
-
-    cursor: str
-    type: str
-    event: dict[str, Any]
-
-    @property
-    def referral(self) -> str:
-        """The referral's id, as short as a line shows it."""
-        return str(self.event["subject"])[:8]
-
-    @property
-    def told_at(self) -> str:
-        """When it was told, by London's clock."""
-        return _clock(self.event["time"])
+SHOWN = ("booking.confirmed", "booking.exhausted", "notification.sent", *DECIDED)
+"""What `watch` shows unless it is told otherwise: outcomes, messages, and what became of each referral."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,39 +89,6 @@ def _why(response: httpx.Response) -> str:
     return f"{problem.get('title')}. {problem.get('detail')}{resume}{faults}"
 
 
-def line_of(fact: Fact) -> str:
-    """A fact in a line, for people."""
-    data = fact.event["data"]
-    if fact.type == "booking.confirmed":
-        return f"{fact.referral}  {outcome_of(data):11} {data['service']['name']} {_when(data)} ref {data['reference']}"
-    if fact.type == "booking.exhausted":
-        return f"{fact.referral}  unplaced    {data['why']}; {data['owner']['name']} decides"
-    if fact.type == "notification.sent":
-        return f"{fact.referral}  told        {data['audience']} {_whom(data)} by {data['channel']}: {data['template']}"
-    return f"{fact.referral}  {fact.type}"
-
-
-def outcome_of(data: dict[str, Any]) -> str:
-    """The outcome in words."""
-    return str(data["outcome"]).replace("_", " ")
-
-
-def _whom(data: dict[str, Any]) -> str:
-    return data.get("organisation") or "the patient"
-
-
-def _when(data: dict[str, Any]) -> str:
-    if data.get("starts_at"):
-        return f"at {_clock(data['starts_at'])}"
-    if data.get("acceptance_due"):
-        return f"to accept by {_clock(data['acceptance_due'])}"
-    return "now"
-
-
-def _clock(instant: str) -> str:
-    return datetime.fromisoformat(instant).astimezone(LONDON).strftime("%H:%M")
-
-
 @dataclass(slots=True)
 class Row:
     """What is known of one referral."""
@@ -170,18 +117,14 @@ class Board:
         row = self.rows.pop(fact.referral, None) or Row(fact.told_at)
         data = fact.event["data"]
         row.at = fact.told_at
-        if "brief" in data:
-            row.acuity = data["brief"]["acuity"].replace("_", " ")
-        match fact.type:
-            case "booking.confirmed":
-                row.outcome, row.where, row.when = outcome_of(data), data["service"]["name"], _when(data)
-            case "booking.exhausted":
-                row.outcome, row.where = "unplaced", f"{data['why']}; {data['owner']['name']} decides"
-                row.when = f"by {_clock(data['due'])}"
-            case "notification.sent":
-                row.told = ", ".join(filter(None, [row.told, f"{data['audience']} by {data['channel']}"]))
-            case _:
-                row.outcome = row.outcome or fact.type
+        if acuity := data.get("brief", data.get("standing") or {}).get("acuity"):
+            row.acuity = acuity.replace("_", " ")
+        if fact.type == "notification.sent":
+            row.told = ", ".join(filter(None, [row.told, f"{data['audience']} by {data['channel']}"]))
+        elif (cells := cells_of(fact)) is not None:
+            row.outcome, row.where, row.when = cells
+        else:
+            row.outcome = row.outcome or fact.type
         self.rows[fact.referral] = row
         if len(self.rows) > self._most:
             del self.rows[next(iter(self.rows))]
@@ -222,7 +165,10 @@ async def show(facts: AsyncGenerator[Fact, None], shape: Shape, most: int | None
 
 
 def watch(
-    type: Annotated[list[str] | None, typer.Option(help="Which types of fact; outcomes and messages if none.")] = None,
+    type: Annotated[
+        list[str] | None,
+        typer.Option(help="Which types of fact; outcomes, messages and what became of each referral if none."),
+    ] = None,
     service: Annotated[str | None, typer.Option(help="Only facts of referrals placed with this service.")] = None,
     referral: Annotated[UUID | None, typer.Option(help="Only facts of this referral.")] = None,
     since: Annotated[str, typer.Option(help="A cursor to go on from, or now.")] = "now",
@@ -236,12 +182,12 @@ def watch(
     folder: Folder = local.DEFAULT_FOLDER,
     as_json: AsJson = False,
 ) -> None:
-    """Show outcomes and notifications as they happen, until it is interrupted. Survives a restart of the server.
+    """Show facts of referrals as they happen, until it is interrupted. Survives a restart of the server.
 
     --json is --as json: a fact a line, each with the cursor to go on from.
     """
     connection = connect(folder, url, token, organisation=organisation, role="clinical-hub", practitioner="watch")
-    filters = Filters(type or OUTCOMES, service, referral)
+    filters = Filters(type or SHOWN, service, referral)
     usual: Shape = "table" if sys.stdout.isatty() else "lines"
     with suppress(KeyboardInterrupt):
         asyncio.run(

@@ -175,15 +175,10 @@ DECIDED = tuple(map(_seen, ANSWERING))
 _CONTRACTS = {contract.TYPE: contract for contract in ANSWERING}
 
 
-def answered(seen: Seen) -> Answered | None:
-    """The answer that a fact is to an action; none where the action was answered when its patient began to wait.
-
-    Raises pydantic's ValidationError.
-    """
+def answered(seen: Seen) -> Answered:
+    """The answer that a fact is to an action. Raises pydantic's ValidationError."""
     event = _CONTRACTS[seen.type].read(seen.to_json())
     if isinstance(event, ReferralActionRefused):
         problem = problem_of(event)
         return Answered(to_json(problem.body), problem.status)
-    if isinstance(event, ReferralRebooked) and event.data.why == "place freed":
-        return None
     return Answered(to_json(answer_of(event)), 200)

@@ -189,9 +189,9 @@ async def remember(
     """Store the answers that our attempts of a kind wait for. What answers others' is none of ours."""
     waiting = await attempts.unanswered(kind, [fact.correlationid for fact in facts])
     answers = {
-        fact.correlationid: answered
+        fact.correlationid: answering(fact)
         for fact in reversed(facts)  # of two, the first stands
-        if fact.correlationid in waiting and (answered := answering(fact)) is not None
+        if fact.correlationid in waiting
     }
     if answers:
         await attempts.answer(answers, clock())

@@ -9,8 +9,8 @@ from services.chassis.reader import Tombstone
 from services.gateway.answered import Answered
 from services.gateway.outcomes import Seen
 
-Answering = Callable[[Seen], Answered | None]
-"""The answer that a fact is to its transaction; none where it is none."""
+Answering = Callable[[Seen], Answered]
+"""The answer that a fact is to its transaction."""
 
 
 class Waiters:
@@ -49,5 +49,5 @@ class Waiters:
             if not isinstance(seen, Tombstone) and seen.correlationid in self._waiting:
                 answered = self._answering(seen)
                 for answer in self._waiting[seen.correlationid]:
-                    if answered is not None and not answer.done():
+                    if not answer.done():
                         answer.set_result(answered)

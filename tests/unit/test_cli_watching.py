@@ -11,8 +11,10 @@ from rich.console import Console
 
 from services.cli import watching
 from services.cli.connection import Connection
+from services.cli.facts import DECIDED, Fact, line_of
 from services.cli.speaking import Refused
-from services.cli.watching import Board, Fact, Filters, follow, show
+from services.cli.watching import Board, Filters, follow, show
+from tests.contracts.golden_examples import VALID
 
 REFERRAL = "3eb89e95-0000-4000-8000-000000000001"
 DESK = {"name": "Clinical hub", "telephone": "01632 960010"}
@@ -183,3 +185,66 @@ async def test_the_feed_is_closed_when_enough_was_shown(capsys: pytest.CaptureFi
     await show(feed(), "lines", 1)
 
     assert (1, True) == (len(capsys.readouterr().out.splitlines()), closed)
+
+
+def standing(**changes: Any) -> dict[str, Any]:
+    """Where a referral stands, as far as a line shows it."""
+    place = {"service": {"name": "Riverside"}, "starts_at": "2026-07-02T17:40:00Z", "reference": "100000000048"}
+    whole = {"state": "accepted", "acuity": "urgent", "owner": DESK, "due": "2026-07-02T18:00:00Z", "place": place}
+    return whole | changes
+
+
+@pytest.mark.parametrize(
+    ("type", "data", "said"),
+    [
+        ("referral.accepted", {}, "accepted    Riverside; Clinical hub by 19:00"),
+        (
+            "referral.rejected",
+            {"standing": standing(state="rejected", place=None), "place": standing()["place"], "reason": "other"},
+            "rejected    Riverside; other; Clinical hub by 19:00",
+        ),
+        (
+            "referral.rebooked",
+            {"old": {"service": {"name": "Hill"}}},
+            "rebooked    Riverside at 18:40 ref 100000000048, before Hill",
+        ),
+        ("referral.cancelled", {"reason": "patient-better"}, "cancelled   Riverside; patient-better; Clinical hub"),
+        ("referral.outcome-given", {"kind": "admitted"}, "outcome given Riverside; admitted"),
+        ("referral.withdrawn", {"why": "session withdrawn"}, "withdrawn   Riverside; session withdrawn; Clinical hub"),
+        (
+            "referral.escalated",
+            {"missed": "answer", "was_due": "2026-07-02T17:30:00Z"},
+            "escalated   no answer by 18:30; Clinical hub by 19:00",
+        ),
+        ("referral.contact-recorded", {"reached": False}, "contact recorded Riverside; the patient was not reached"),
+        ("referral.message-left", {"by": {"organisation": "RX8"}, "words": "Ada Example"}, "message left by RX8"),
+        (
+            "referral.action-refused",
+            {"action": "give_outcome", "by": {"organisation": "RX8"}, "why": "It is cancelled.", "standing": None},
+            "action refused give outcome by RX8: It is cancelled.",
+        ),
+    ],
+)
+def test_what_became_of_a_referral_is_a_line(type: str, data: dict[str, Any], said: str) -> None:
+    """Who owns it and until when; never what the desks say to each other."""
+    line = line_of(fact(1, type, {"standing": standing()} | data))
+    assert (True, False) == (line.startswith(f"3eb89e95  {said}"), "Ada" in line)
+
+
+def test_every_fact_that_referrals_decides_has_a_line_and_cells() -> None:
+    """From the golden examples: none breaks the table or the lines."""
+    examples = {example.type: json.loads(example.value) for example in VALID if example.type in DECIDED}
+    facts = [Fact("1-1", type_, event) for type_, event in examples.items()]
+    board = Board(100)
+    for one in facts:
+        board.take(one)
+    assert (set(DECIDED), []) == (set(examples), [one.type for one in facts if one.type in line_of(one)])
+
+
+def test_the_table_shows_where_a_referral_stands_now() -> None:
+    """A rejection takes the place away; the acuity stays."""
+    board = Board(10)
+    board.take(fact(1))
+    board.take(fact(2, "referral.rejected", {"standing": standing(state="rejected", place=None)}))
+    [row] = board.rows.values()
+    assert ("rejected", "Clinical hub decides", "by 19:00", "urgent") == (row.outcome, row.where, row.when, row.acuity)
