@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from types import MethodType
 from typing import Any, Literal
@@ -448,6 +449,23 @@ class Service:
         partition = TopicPartition(f"{self.settings.topic_prefix}{topic}", partition_of(key))
         committed = await self._admin.list_consumer_group_offsets(self.group(topic), partitions=[partition])
         return bool(committed[partition].offset >= end) or end == 0
+
+    async def has_read_until(self, at: datetime) -> bool:
+        """Whether its groups have processed every fact that the log took before a moment. Raises KafkaError."""
+        milliseconds = int(at.timestamp() * 1000)
+        for name, step in self._ways.items():
+            partitions = [TopicPartition(name, number) for number in range(PARTITIONS)]
+            committed, later, ends = await asyncio.gather(
+                self._admin.list_consumer_group_offsets(self.group(step.topic), partitions=partitions),
+                step.consumer.offsets_for_times(dict.fromkeys(partitions, milliseconds)),
+                step.consumer.end_offsets(partitions),
+            )
+            for one in partitions:
+                # Where nothing was taken since, all there is must have been processed.
+                until = ends[one] if later[one] is None else later[one].offset
+                if until and committed[one].offset < until:
+                    return False
+        return True
 
     def group(self, topic: str) -> str:
         """One group for each topic read: rebalances and lag of one never touch another."""

@@ -49,6 +49,7 @@ class Search:
 class Case:
     """A referral as it is decided about."""
 
+    referral: UUID
     standing: Standing
     receiver: OrganisationCode | None = None
     """Of the last place, which may see the referral until there is another."""
@@ -58,6 +59,8 @@ class Case:
     unwilling: frozenset[ServiceId] = frozenset()
     """Services that rejected the patient, or withdrew."""
     searches: Mapping[UUID, Search] = field(default_factory=dict)
+    escalated: bool = False
+    """Whether the latest move is that nobody did in time what was due: whoever is in its way must be looked for."""
 
     def concerns(self, organisation: OrganisationCode) -> bool:
         """Whether the organisation is on the referral."""

@@ -328,7 +328,7 @@ class Decider:
         }
         if "next_step" not in known:
             known["next_step"] = next_step_of(row.to, desk=before.desk, owner=owner, place=place)
-        return replace(case, standing=before.model_copy(update=known))
+        return replace(case, standing=before.model_copy(update=known), escalated=False)
 
     def _due(self, due: Due, standing: Standing, until: datetime | None) -> datetime:
         """When the owner must look again: never before now."""

@@ -1,7 +1,7 @@
 """Deciding in PostgreSQL: the rows are locked, then read, then what was decided is stored with what is told of it."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,6 +14,7 @@ from contracts.actions import ReferralActionRequested
 from contracts.bookings import BookingConfirmed, BookingDisplaced, BookingExhausted
 from contracts.envelope import Event
 from contracts.referrals import (
+    FINISHED,
     ActionRefusedData,
     BookingWithdrawn,
     BookingWithdrawnData,
@@ -23,11 +24,20 @@ from contracts.referrals import (
 from contracts.submissions import referral_id
 from services.chassis.database import Connection, Database
 from services.chassis.failures import Poison, Unfinished
+from services.chassis.outbox import Outbox
 from services.referrals.cases import Case, Search
 from services.referrals.clocks import ClockTable
 from services.referrals.deciding import UNWILLING, Cause, Decider
+from services.referrals.escalating import escalated
+from services.referrals.lifecycle import IN_FLOW
 from services.referrals.standing import standing_of
-from services.referrals.state import DECIDED
+from services.referrals.state import DECIDED, RANK
+
+DUE = """
+-- Unfinished referrals whose owner should have looked again, the longest ago first. Nothing is locked yet.
+select id from referrals
+where due <= $1 and state not in ('outcome_given', 'cancelled', 'arranged_elsewhere') order by due limit $2
+"""
 
 LOCK = """
 -- From here to the commit nobody else decides about these referrals.
@@ -53,7 +63,7 @@ select id, referral_id, why, cause, state, place_lost from searches where referr
 STORE = """
 -- Where the referrals stand, their searches, and every fact with its place in the feed.
 select store_decided($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-                     $22, $23, $24)
+                     $22, $23, $24, $25, $26)
 """
 
 OUTCOMES = (BookingConfirmed.TYPE, BookingExhausted.TYPE)
@@ -63,6 +73,9 @@ CONFIRMATION_MAY_COME = timedelta(seconds=4)
 theirs, and booking have told of it on a topic that is read a moment later."""
 
 MOST_WAITING = 10_000
+
+AT_ONCE = 500
+"""Referrals that are escalated in one transaction."""
 
 
 class _Row(NamedTuple):
@@ -93,10 +106,12 @@ class _Batch:
 class Decisions:
     """Decides, once, about each action and each outcome that is not simply the flow's."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime], clocks: ClockTable) -> None:
+    def __init__(self, database: Database, clock: Callable[[], datetime], clocks: ClockTable, outbox: Outbox) -> None:
+        """Through the outbox goes what is told without a cause on the log."""
         self._database = database
         self._clock = clock
         self._clocks = clocks
+        self._outbox = outbox
         self._waiting_since: dict[UUID, datetime] = {}
         """Actions that wait for a confirmation, and since when."""
 
@@ -120,6 +135,30 @@ class Decisions:
             return told
         return []
 
+    async def escalate(self, until: datetime) -> int:
+        """Give back to its desk each unfinished referral that was due by then, and tell it.
+
+        Returns how many were looked at: call again while there are as many as are looked at at once.
+
+        `until`: up to here everything that was told to this service has been read, so nobody's answer is overlooked.
+        """
+        due = [row["id"] for row in await self._database.pool.fetch(DUE, until, AT_ONCE)]
+        if not due:
+            return 0
+        async with self._transaction() as connection:
+            batch = await self._read(connection, due, frozenset())
+            now = self._clock()
+            told: list[Event] = []
+            for case in list(batch.cases.values()):
+                if case.standing.due <= until and case.standing.state not in FINISHED:  # since it was found
+                    after, event = escalated(case, now=now, clocks=self._clocks)
+                    _keep(batch, event, after, ())
+                    told.append(event)
+            await self._store(connection, batch, now)
+            await self._outbox.put(connection, told)
+        self._outbox.wake()
+        return len(due)
+
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Connection]:
         # Said, because a server may have another default: what is read after the lock must be what others committed.
@@ -127,7 +166,9 @@ class Decisions:
             yield connection
 
     async def _decide(self, connection: Connection, causes: Sequence[Cause]) -> tuple[list[Event], int]:
-        batch = await self._read(connection, causes)
+        batch = await self._read(
+            connection, sorted({referral_id(cause) for cause in causes}), {cause.id for cause in causes}
+        )
         now = self._clock()
         decider = Decider(self._clocks, now)
         told: list[Event] = []
@@ -148,9 +189,12 @@ class Decisions:
             _keep(batch, cause, after, effects)
             told += effects
             self._waiting_since.pop(cause.id, None)
+        await self._store(connection, batch, now)
+        return told, waiting_for
+
+    async def _store(self, connection: Connection, batch: _Batch, now: datetime) -> None:
         if batch.rows:
             await connection.execute(STORE, now, DECIDED, *_moved(batch), *_searches(batch), *_facts(batch))
-        return told, waiting_for
 
     def _must_wait(self, case: Case | None, cause: Cause, now: datetime) -> bool:
         if not isinstance(cause, ReferralActionRequested) or case is None:
@@ -161,10 +205,8 @@ class Decisions:
             self._waiting_since.clear()
         return now - self._waiting_since.setdefault(cause.id, now) < CONFIRMATION_MAY_COME
 
-    async def _read(self, connection: Connection, causes: Sequence[Cause]) -> _Batch:
-        """Lock the referrals, then read what is known of them."""
-        referrals = sorted({referral_id(cause) for cause in causes})
-        ids = {cause.id for cause in causes}
+    async def _read(self, connection: Connection, referrals: Sequence[UUID], ids: Collection[UUID]) -> _Batch:
+        """Lock the referrals, then read what is known of them, and of the causes of these ids."""
         locked = await connection.fetch(LOCK, referrals)
         facts = await connection.fetch(HISTORY, referrals, list(ids), (*OUTCOMES, BookingWithdrawn.TYPE))
         searches = await connection.fetch(SEARCHES, referrals)
@@ -205,6 +247,7 @@ class Decisions:
             BookingWithdrawn.read(fact["body"].encode()).data for fact in facts if fact["type"] == BookingWithdrawn.TYPE
         ]
         return Case(
+            referral=row["id"],
             standing=standing,
             receiver=row["receiver"],
             service_id=row["service_id"],
@@ -218,8 +261,8 @@ def _read(fact: Mapping[str, Any] | asyncpg.Record) -> Event:
     return Event.KNOWN[fact["type"]].read(fact["body"].encode())
 
 
-def _keep(batch: _Batch, cause: Cause, case: Case | None, effects: Sequence[Event]) -> None:
-    """Take in what was decided about a cause."""
+def _keep(batch: _Batch, cause: Event, case: Case | None, effects: Sequence[Event]) -> None:
+    """Take in what was decided about a cause, or by itself."""
     referral = referral_id(cause)
     before = batch.cases.get(referral)
     if case is not None and case != before:
@@ -263,6 +306,9 @@ def _moved(batch: _Batch) -> list[list[Any]]:
         [case.standing.due for case in cases.values()],
         [case.receiver for case in cases.values()],
         [case.service_id for case in cases.values()],
+        # A fact of the flow still moves one that is in the flow, however late it is.
+        [RANK[case.standing.state] if case.standing.state in IN_FLOW else DECIDED for case in cases.values()],
+        [case.escalated for case in cases.values()],
     ]
 
 

@@ -17,7 +17,7 @@ from services.chassis.audit import audit
 from services.chassis.database import Database
 from services.chassis.identity import Caller, CallerOf
 from services.chassis.problems import Problem
-from services.referrals.cursor import Cursor
+from services.referrals.cursor import Cursor, start_of
 from services.referrals.facts import FactType
 from services.referrals.feed import Feed
 from services.referrals.handover import HandedOver, handed_over
@@ -161,7 +161,7 @@ def routes(
         resumes behind `Last-Event-ID` and loses nothing. A block with an `id` alone, and no data, is a sign of life.
         """
         _speaks_for_itself(request, caller)
-        start = _start(last_event_id or since, Cursor(*await referrals.end()))
+        start = start_of(last_event_id or since, Cursor(*await referrals.end()))
         wanted = Wanted(caller.organisation, types, referral, service)
         ending = Event()
         return EventSourceResponse(
@@ -173,37 +173,6 @@ def routes(
         )
 
     return router
-
-
-def _start(written: str | None, end: Cursor) -> Cursor:
-    beginning = end._replace(position=0)
-    if written is None:
-        return beginning
-    if written == "now":
-        return end
-    try:
-        cursor = Cursor.read(written)
-    except ValueError:
-        raise _bad_cursor() from None
-    if cursor.epoch != end.epoch:
-        raise Problem(
-            410,
-            "The cursor is of another epoch",
-            "The feed was restored and its positions are new. Begin again at the cursor in `resume`; facts that you "
-            "know come again, under the same ids.",
-            resume=str(beginning),
-        )
-    if cursor.position > end.position:
-        raise _bad_cursor()
-    return cursor
-
-
-def _bad_cursor() -> Problem:
-    return Problem(
-        400,
-        "Not a cursor of this feed",
-        "Send the `id` of an event of this feed as Last-Event-ID or `since`, `since=now`, or neither.",
-    )
 
 
 def _speaks_for_itself(request: Request, caller: Caller) -> None:

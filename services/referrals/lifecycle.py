@@ -345,6 +345,13 @@ TABLE: tuple[Transition, ...] = (
         due="as told",
     ),
     Transition(
+        trigger="the due time passes",
+        states=UNFINISHED,
+        tells=(ReferralEscalated,),
+        owner="referrer's desk",
+        due="decision",
+    ),
+    Transition(
         trigger="the session is withdrawn",
         states=EXPECTED,
         tells=(PlacementRequested,),
@@ -357,24 +364,6 @@ TABLE: tuple[Transition, ...] = (
         gives_back="placement closed",
     ),
 )
-
-MISSED: Mapping[State, str] = {
-    "submitted": "placement",
-    "triaged": "placement",
-    "placement_asked": "placement",
-    "placed": "acknowledgement",
-    "unplaced": "decision",
-    "received": "answer",
-    "information_wanted": "information",
-    "accepted": "attendance",
-    "in_progress": "outcome",
-    "seen": "outcome",
-    "rejected": "decision",
-    "not_attended": "decision",
-    "withdrawn": "decision",
-    "waiting": "placement",
-}
-"""What nobody did when the due time of an unfinished state passes."""
 
 _BY_ACTION: Mapping[tuple[str, State], Transition] = {
     (row.trigger, state): row for row in TABLE if row.who != "nobody" for state in row.states

@@ -8,10 +8,11 @@ from pathlib import Path
 from contracts.actions import ReferralActionRequested
 from contracts.bookings import BookingDisplaced
 from contracts.topics import Topic
-from services.chassis.database import AUDIT, Database
+from services.chassis.database import AUDIT, OUTBOX, Database
 from services.chassis.dead_letters import send_again
 from services.chassis.decoding import Readable
-from services.chassis.metrics import OVERDUE_OWNERS, OVERDUE_REFERRALS
+from services.chassis.metrics import OUTBOX_OLDEST, OUTBOX_WAITING, OVERDUE_OWNERS, OVERDUE_REFERRALS
+from services.chassis.outbox import Outbox
 from services.chassis.service import Service
 from services.chassis.settings import Settings
 from services.chassis.topics import readers_with_dead_letters
@@ -25,10 +26,13 @@ from services.referrals.http import routes
 from services.referrals.news import News
 from services.referrals.settings import ReferralsSettings
 from services.referrals.store import Referrals
+from services.referrals.timers import watch_due_times
 from services.referrals.unreadable_http import unreadable_routes
 from services.referrals.unreadable_store import DeadLetterBox
+from services.referrals.worklists_http import worklist_routes
+from services.referrals.worklists_store import Worklists
 
-MIGRATIONS = (Path(__file__).parent / "migrations", AUDIT)
+MIGRATIONS = (Path(__file__).parent / "migrations", AUDIT, OUTBOX)
 
 READS: dict[Topic, tuple[type[Readable], ...]] = {
     Topic.SUBMISSIONS: (Submitted, ReferralActionRequested),
@@ -52,7 +56,11 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     referrals = Referrals(database, clock, clocks)
     service.measures([OVERDUE_REFERRALS, OVERDUE_OWNERS], referrals.overdue)
     news = News()
-    decisions = Decisions(database, clock, clocks)
+    outbox = Outbox(database, service.publisher)
+    service.runs("outbox", outbox.drain)
+    service.measures([OUTBOX_WAITING, OUTBOX_OLDEST], outbox.count)
+    decisions = Decisions(database, clock, clocks, outbox)
+    service.runs("timers", partial(watch_due_times, decisions, database, service, clock, news))
     deciding = partial(decide, referrals=referrals, decisions=decisions, news=news)
     remembering = partial(remember, referrals=referrals, news=news)
     for topic, facts in READS.items():
@@ -60,6 +68,7 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     letters = DeadLetterBox(database, settings.topic_prefix, clocks)
     service.reads_dead_letters(partial(keep, letters=letters), readers_with_dead_letters())
     service.serves(routes(referrals, Feed(referrals, database, news, own), news, database, service, own, clock))
+    service.serves(worklist_routes(Worklists(database, clocks), referrals, database, clock))
     service.serves(
         unreadable_routes(letters, database, partial(send_again, service="referrals", settings=settings), own, clock)
     )

@@ -21,6 +21,7 @@ from contracts.placements import Candidate
 from contracts.referrals import Clocks, Moved, Standing, State
 from services.referrals.clocks import ClockTable
 from services.referrals.facts import Confirmed, Exhausted, Fact, Receipt, Requested, Submitted, Triaged
+from services.referrals.lifecycle import IN_FLOW
 
 RANK: dict[State, int] = {"submitted": 1, "triaged": 2, "placement_asked": 3, "placed": 4, "unplaced": 4}
 """How far along a state of the flow is. A fact of the flow moves a referral on to a higher rank only."""
@@ -160,13 +161,15 @@ def derive(facts: Iterable[Fact | Event], clocks: ClockTable) -> ReferralState |
     carries the brief that booking settled on, which replaces what any of them said.
     """
     held: ReferralState | None = None
-    furthest = 0
+    furthest = 0, 0
     for fact in facts:
         said = state_said_by(fact, clocks)
         if said is None:
             continue
         moved = fact.data if isinstance(fact, Event) else None
-        rank = OUTCOME + moved.standing.version if isinstance(moved, Moved) else RANK[said.state]
+        rank = RANK[said.state], 0
+        if isinstance(moved, Moved):
+            rank = RANK[said.state] if said.state in IN_FLOW else DECIDED, moved.standing.version
         if rank > furthest:
             held, furthest = said, rank
     return held

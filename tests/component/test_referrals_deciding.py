@@ -17,6 +17,7 @@ from contracts.referrals import PlacementRequested
 from services.chassis.database import Database
 from services.chassis.failures import Poison, Unfinished
 from services.chassis.kafka import Kafka
+from services.chassis.outbox import Outbox
 from services.chassis.settings import Settings
 from services.referrals.deciding_store import Decisions
 from services.referrals.facts import fact_in
@@ -24,6 +25,7 @@ from services.referrals.handlers import decide
 from services.referrals.news import News
 from services.referrals.service import MIGRATIONS
 from services.referrals.store import Referrals, Told, Wanted
+from tests.recording import RecordingPublisher
 from tests.referrals_examples import (
     ANOTHER_RECEIVER,
     CLOCKS,
@@ -64,7 +66,7 @@ class Desk:
 
     def another(self) -> Decisions:
         """Another process that decides."""
-        return Decisions(self.own, lambda: self.now, CLOCKS)
+        return Decisions(self.own, lambda: self.now, CLOCKS, Outbox(self.own, RecordingPublisher()))  # type: ignore[arg-type]
 
     async def read(self, *events: Event) -> list[Event]:
         """Read events as they come off the log; what is told of them."""

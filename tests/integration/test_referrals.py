@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
+
+from contracts.referrals import ReferralEscalated
+from contracts.submissions import ReferralSubmitted
 
 from services.chassis import topics
 from services.chassis.identity import Verifier, make_keys, sign
@@ -126,3 +130,42 @@ async def test_facts_of_every_topic_are_stored_once_though_the_log_holds_them_tw
     assert {"placed": 20, "unplaced": 5} == {row["state"]: row["count"] for row in rows}
     positions = await pool.fetch("select position from facts order by position")
     assert [*range(1, len(first) + len(second) + 1)] == [row["position"] for row in positions]
+
+
+async def test_a_time_is_passed_once_all_that_was_told_before_it_is_stored(referrals: Service) -> None:
+    """While a fact on the log is not stored, no due time after it counts; one before it does."""
+    before = datetime.now(UTC)
+    await referrals.publisher.tell(placed(uuid4()))
+
+    async def all_is_read() -> bool:
+        return await referrals.has_read_until(datetime.now(UTC) + timedelta(seconds=1))
+
+    await until(all_is_read)
+    async with referrals.databases[0].pool.acquire() as connection, connection.transaction():
+        await connection.execute("select last from feed for update")
+        between = datetime.now(UTC) + timedelta(milliseconds=1)
+        await asyncio.sleep(0.002)  # the log's clock counts whole milliseconds
+        await referrals.publisher.tell([submitted(uuid4())])
+        after = datetime.now(UTC) + timedelta(seconds=1)
+        passed = [await referrals.has_read_until(at) for at in (before, between, after)]
+    assert [True, True, False] == passed
+    await until(all_is_read)
+
+
+async def test_what_nobody_did_in_time_is_told(referrals: Service) -> None:
+    """The process finds by itself what was due, and tells it on its topic."""
+    referral = uuid4()
+    told = AIOKafkaConsumer("".join((referrals.settings.topic_prefix, "referrals")), **referrals.settings.kafka.client())
+    first = placed(referral)[0]
+    assert isinstance(first, ReferralSubmitted)
+    overdue = first.data.model_copy(update={"answer_by": datetime.now(UTC) - timedelta(minutes=1)})
+    await told.start()
+    try:
+        await told.seek_to_beginning()
+        await referrals.publisher.tell([ReferralSubmitted.first(overdue, id=first.id, source=first.source, subject=first.subject, time=first.time)])
+        async with asyncio.timeout(60):
+            record = await told.getone()
+    finally:
+        await told.stop()
+    event = ReferralEscalated.read(record.value)
+    assert (str(referral), "placement", "submitted") == (event.subject, event.data.missed, event.data.standing.state)

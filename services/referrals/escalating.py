@@ -1,0 +1,74 @@
+"""What becomes of a referral when its due time has passed and nobody did what was due. Pure: values in, values out."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+from contracts.envelope import effect_id
+from contracts.referrals import EscalatedData, ReferralEscalated, Standing
+from services.referrals.cases import Case
+from services.referrals.clocks import ClockTable
+
+SOURCE = "onward/referrals"
+LONGEST_PAUSE = timedelta(hours=4)
+"""However often nobody answered, the desk is told again after this."""
+
+Missed = Literal["acknowledgement", "answer", "outcome", "attendance", "decision", "information", "placement"]
+
+_WORDS: dict[Missed, str] = {
+    "acknowledgement": "nobody there said that they have it",
+    "answer": "nobody there accepted or rejected it",
+    "outcome": "nobody said what came of it",
+    "attendance": "nobody said whether the patient came",
+    "decision": "nobody decided where the patient goes",
+    "information": "the question of the service is not answered",
+    "placement": "no place is known",
+}
+
+
+def missed_by(standing: Standing) -> Missed:
+    """What was due of an unfinished referral and was not done."""
+    match standing.state:
+        case "submitted" | "triaged" | "placement_asked" | "waiting":
+            return "placement"
+        case "information_wanted":
+            return "information"
+        case "unplaced" | "rejected" | "not_attended" | "withdrawn":
+            return "decision"
+        case "in_progress" | "seen":
+            return "outcome"
+    if standing.place is not None and standing.place.starts_at is not None:
+        return "attendance"
+    if standing.state == "accepted":
+        return "outcome"
+    return "acknowledgement" if standing.due == standing.clocks.acknowledge_by else "answer"
+
+
+def escalated(case: Case, *, now: datetime, clocks: ClockTable) -> tuple[Case, ReferralEscalated]:
+    """The referral goes back to the desk of whoever referred, which is told; it looks again after a growing pause.
+
+    It stands where it stood: what the service accepted or holds is not taken from it. A repeat makes the same event.
+    """
+    before = case.standing
+    missed = missed_by(before)
+    times = before.escalations + 1
+    pause = min(timedelta(minutes=clocks.look_again_minutes) * times, LONGEST_PAUSE)
+    there = "" if before.place is None else f" {before.place.service.name}: telephone {before.place.service.telephone}."
+    standing = before.model_copy(
+        update={
+            "version": before.version + 1,
+            "owner": before.desk,
+            "due": now + pause,
+            "escalations": times,
+            "next_step": f"It was due and {_WORDS[missed]}.{there} {before.desk.name} sees to the patient now: "
+            f"telephone {before.desk.telephone}.",
+        }
+    )
+    data = EscalatedData(standing=standing, was=before.state, missed=missed, was_due=before.due)
+    return replace(case, standing=standing, escalated=True), ReferralEscalated.first(
+        data,
+        id=effect_id(case.referral, ReferralEscalated.TYPE, before.due.isoformat()),
+        source=SOURCE,
+        subject=str(case.referral),
+        time=now,
+    )
