@@ -1,11 +1,12 @@
 """What becomes of a referral when its due time has passed and nobody did what was due. Pure: values in, values out."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
 from contracts.envelope import effect_id
-from contracts.referrals import EscalatedData, ReferralEscalated, Standing
+from contracts.referrals import EscalatedData, ReferralEscalated, Standing, State
 from services.referrals.cases import Case
 from services.referrals.clocks import ClockTable
 
@@ -26,22 +27,34 @@ _WORDS: dict[Missed, str] = {
 }
 
 
+MISSED: Mapping[State, tuple[Missed, ...]] = {
+    "submitted": ("placement",),
+    "triaged": ("placement",),
+    "placement_asked": ("placement",),
+    "waiting": ("placement",),
+    "placed": ("attendance", "acknowledgement", "answer"),
+    "received": ("attendance", "acknowledgement", "answer"),
+    "information_wanted": ("information",),
+    "accepted": ("attendance", "outcome"),
+    "in_progress": ("outcome",),
+    "seen": ("outcome",),
+    "unplaced": ("decision",),
+    "rejected": ("decision",),
+    "not_attended": ("decision",),
+    "withdrawn": ("decision",),
+}
+"""What may have been missed in each unfinished state. Attendance where a slot is held, acknowledgement where its clock
+is the one that ran out."""
+
+
 def missed_by(standing: Standing) -> Missed:
     """What was due of an unfinished referral and was not done."""
-    match standing.state:
-        case "submitted" | "triaged" | "placement_asked" | "waiting":
-            return "placement"
-        case "information_wanted":
-            return "information"
-        case "unplaced" | "rejected" | "not_attended" | "withdrawn":
-            return "decision"
-        case "in_progress" | "seen":
-            return "outcome"
-    if standing.place is not None and standing.place.starts_at is not None:
-        return "attendance"
-    if standing.state == "accepted":
-        return "outcome"
-    return "acknowledgement" if standing.due == standing.clocks.acknowledge_by else "answer"
+    first, *others = MISSED[standing.state]
+    if first == "attendance" and (standing.place is None or standing.place.starts_at is None):
+        first, *others = others
+    if first == "acknowledgement" and standing.due != standing.clocks.acknowledge_by:
+        first, *others = others
+    return first
 
 
 def escalated(case: Case, *, now: datetime, clocks: ClockTable) -> tuple[Case, ReferralEscalated]:

@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from contracts.referrals import FINISHED, State
+from services.referrals.escalating import MISSED
 from services.referrals.lifecycle import (
     EXPECTED,
     IN_FLOW,
-    MISSED,
     STATES,
     TABLE,
     UNFINISHED,
@@ -16,6 +16,7 @@ from services.referrals.lifecycle import (
     Transition,
     in_words,
 )
+from services.referrals.worklists import WORKLISTS, worklist_of
 
 _HEAD = """# The life of a referral
 
@@ -131,7 +132,15 @@ def _dues() -> Iterator[str]:
 
 
 def _states() -> Iterator[str]:
-    yield "| state | when its due time passes, what was missed |\n|---|---|\n"
+    yield "| state | worklist | whose | when its due time passes, what was missed |\n|---|---|---|---|\n"
     for state in STATES:
-        missed = "nothing: it is finished, and nothing is held" if state in FINISHED else MISSED[state]
-        yield f"| {in_words(state)} | {missed} |\n"
+        name = worklist_of(state, escalated=False)
+        if name is None:
+            yield f"| {in_words(state)} | none: it is finished, and nothing is held | | |\n"
+            continue
+        kind = WORKLISTS[name]
+        yield f"| {in_words(state)} | `{name}` | {kind.side}: {kind.role} | {' or '.join(MISSED[state])} |\n"
+    yield (
+        "\nOne whose due time has passed is on `unanswered`, of the referrer's clinical hub, until something is "
+        "done; one that is unplaced because triage said so is on `awaiting-clinician`.\n"
+    )

@@ -13,7 +13,6 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from contracts.referrals import ReferralEscalated
 from contracts.submissions import ReferralSubmitted
-
 from services.chassis import topics
 from services.chassis.identity import Verifier, make_keys, sign
 from services.chassis.kafka import Kafka
@@ -102,6 +101,7 @@ async def test_what_is_sent_and_not_stored_is_not_denied(referrals: Service, get
     """While the service cannot store, a referral on the log is neither found nor denied; then it is found."""
     referral = uuid4()
     async with referrals.databases[0].pool.acquire() as connection, connection.transaction():
+        await connection.execute("set local idle_in_transaction_session_timeout = 0")
         await connection.execute("select last from feed for update")
         await referrals.publisher.tell([submitted(referral)])
         held_up = await get(referral)
@@ -142,6 +142,7 @@ async def test_a_time_is_passed_once_all_that_was_told_before_it_is_stored(refer
 
     await until(all_is_read)
     async with referrals.databases[0].pool.acquire() as connection, connection.transaction():
+        await connection.execute("set local idle_in_transaction_session_timeout = 0")
         await connection.execute("select last from feed for update")
         between = datetime.now(UTC) + timedelta(milliseconds=1)
         await asyncio.sleep(0.002)  # the log's clock counts whole milliseconds
@@ -155,14 +156,18 @@ async def test_a_time_is_passed_once_all_that_was_told_before_it_is_stored(refer
 async def test_what_nobody_did_in_time_is_told(referrals: Service) -> None:
     """The process finds by itself what was due, and tells it on its topic."""
     referral = uuid4()
-    told = AIOKafkaConsumer("".join((referrals.settings.topic_prefix, "referrals")), **referrals.settings.kafka.client())
+    told = AIOKafkaConsumer(
+        "".join((referrals.settings.topic_prefix, "referrals")), **referrals.settings.kafka.client()
+    )
     first = placed(referral)[0]
     assert isinstance(first, ReferralSubmitted)
     overdue = first.data.model_copy(update={"answer_by": datetime.now(UTC) - timedelta(minutes=1)})
     await told.start()
     try:
         await told.seek_to_beginning()
-        await referrals.publisher.tell([ReferralSubmitted.first(overdue, id=first.id, source=first.source, subject=first.subject, time=first.time)])
+        await referrals.publisher.tell(
+            [ReferralSubmitted.first(overdue, id=first.id, source=first.source, subject=first.subject, time=first.time)]
+        )
         async with asyncio.timeout(60):
             record = await told.getone()
     finally:
