@@ -159,5 +159,5 @@ def _told(contract: Any, data: Any, of: str) -> Any:
         time=NOON,
     )
     return event.model_copy(
-        update={"correlationid": an_id(f"submission {of}"), "causationid": an_id("cause"), "traceparent": TRACE}
+        update={"correlationid": data.brief.placement_id, "causationid": an_id("cause"), "traceparent": TRACE}
     )

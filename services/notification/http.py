@@ -20,7 +20,7 @@ class MessageRead(BaseModel):
 
     id: UUID
     referral: str
-    placement: UUID
+    placement: UUID | None = Field(description="of the place that it tells of; none where it tells of none")
     reason: str = Field(description="the fact that it tells, e.g. booking.confirmed")
     audience: Audience
     organisation: str | None = Field(description="who was told; none for a patient")

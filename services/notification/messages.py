@@ -1,4 +1,4 @@
-"""Who must hear of an outcome, by which channel, in which words; and the fact that the provider took a message."""
+"""Messages: who must hear of an outcome, by which channel, in which words; and the fact that one was taken."""
 
 from datetime import datetime
 from json import dumps
@@ -8,7 +8,7 @@ from uuid import UUID
 from contracts.envelope import effect_id
 from contracts.notifications import Audience, Channel, NotificationSent
 from contracts.people import Contact
-from services.notification.outcomes import Confirmed, Exhausted, Outcome
+from services.notification.outcomes import Confirmed, Envelope, Exhausted, Outcome
 from services.notification.templates import in_words, render
 
 SOURCE = "onward/notification"
@@ -16,18 +16,19 @@ _SCHEMA = NotificationSent.schema_address()
 
 
 class Message(NamedTuple):
-    """One message for one recipient about one outcome. A tuple, for thousands are made a second."""
+    """One message for one recipient about one fact. A tuple, for thousands are made a second."""
 
     id: UUID
-    """Made of outcome, recipient and reason. Its `notification.sent` has the same, for that is told at most once."""
+    """Made of fact, recipient and reason. Its `notification.sent` has the same, for that is told at most once."""
     cause: UUID
-    """The outcome's event id."""
+    """The fact's event id."""
     correlation: UUID
-    placement: UUID
+    placement: UUID | None
+    """Of the place that it tells of."""
     referral: str
     traceparent: str | None
     reason: str
-    """The outcome's type."""
+    """The fact's type."""
     referrer: str
     """The organisation that referred: it may read every message about its referral."""
     audience: Audience
@@ -44,8 +45,11 @@ def messages_of(outcome: Outcome) -> list[Message]:
     """A message for each who must hear of this outcome.
 
     The receiving service and the owner's desk hear on their organisations' own channel. The patient hears where
-    something was arranged, a channel is known, and they did not choose to hear nothing.
+    something was arranged, a channel is known, and they did not choose to hear nothing. What came of a further
+    placement is told by referrals, which knows what became of the place before: nobody hears of it here.
     """
+    if outcome.correlationid != outcome.data.brief.placement_id:
+        return []
     return [_unplaced(outcome)] if outcome.type == "booking.exhausted" else _placed(outcome)
 
 
@@ -94,18 +98,10 @@ def _message(
     occasion: str,
     told: dict[str, str],
 ) -> Message:
-    # The patient is one person whatever their address, and an id made of a telephone number could be searched for it.
-    brief = outcome.data.brief
-    recipient = f"{audience}/{organisation or ''}/{outcome.TYPE}"
-    template = f"{audience}.{occasion}.v1"
-    return Message(
-        effect_id(outcome.id, NotificationSent.TYPE, recipient),
-        outcome.id,
-        outcome.correlationid,
+    brief, template = outcome.data.brief, f"{audience}.{occasion}.v1"
+    return message(
+        outcome,
         brief.placement_id,
-        outcome.subject,
-        outcome.traceparent,
-        outcome.TYPE,
         brief.referrer.organisation,
         audience,
         channel,
@@ -113,6 +109,38 @@ def _message(
         address,
         template,
         render(template, told),
+    )
+
+
+def message(
+    fact: Envelope,
+    placement: UUID | None,
+    referrer: str,
+    audience: Audience,
+    channel: Channel,
+    organisation: str | None,
+    address: str | None,
+    template: str,
+    text: str,
+) -> Message:
+    """A message about a fact."""
+    # The patient is one person whatever their address, and an id made of a telephone number could be searched for it.
+    recipient = f"{audience}/{organisation or ''}/{fact.TYPE}"
+    return Message(
+        effect_id(fact.id, NotificationSent.TYPE, recipient),
+        fact.id,
+        fact.correlationid,
+        placement,
+        fact.subject,
+        fact.traceparent,
+        fact.TYPE,
+        referrer,
+        audience,
+        channel,
+        organisation,
+        address,
+        template,
+        text,
     )
 
 
@@ -135,6 +163,7 @@ def sent_json(message: Message, at: datetime) -> str:
     """
     organisation = "null" if message.organisation is None else f'"{message.organisation}"'
     traceparent = "null" if message.traceparent is None else dumps(message.traceparent)
+    placement = "null" if message.placement is None else f'"{message.placement}"'
     subject = dumps(message.referral)
     return (
         f'{{"specversion":"1.0","id":"{message.id}","type":"{NotificationSent.TYPE}","source":"{SOURCE}",'
@@ -143,5 +172,5 @@ def sent_json(message: Message, at: datetime) -> str:
         f'"correlationid":"{message.correlation}","traceparent":{traceparent},'
         f'"dataclassification":"{NotificationSent.CLASSIFICATION}","data":{{"message_id":"{message.id}",'
         f'"audience":"{message.audience}","organisation":{organisation},"reason":"{message.reason}",'
-        f'"channel":"{message.channel}","template":"{message.template}","placement_id":"{message.placement}"}}}}'
+        f'"channel":"{message.channel}","template":"{message.template}","placement_id":{placement}}}}}'
     )

@@ -10,27 +10,35 @@ from contracts.people import Contact, Desk
 from services.chassis.views import Part, View
 
 
-class _Organisation(Part):
+class Organisation(Part):
+    """Whose somebody is."""
+
     organisation: str
 
 
-class _Reachable(Part):
+class Reachable(Part):
+    """How a patient may be told."""
+
     contact: Contact
 
 
 class _Brief(Part):
     placement_id: UUID
-    referrer: _Organisation
-    patient: _Reachable
+    referrer: Organisation
+    patient: Reachable
 
 
-class _Service(Part):
+class ServiceNamed(Part):
+    """A service, as it is named to organisations."""
+
     name: str
     organisation: str
     telephone: str
 
 
-class _Outcome(View):
+class Envelope(View):
+    """A fact that people hear of."""
+
     subject: str
     """The referral."""
     correlationid: UUID
@@ -39,7 +47,7 @@ class _Outcome(View):
 
 class _ConfirmedData(Part):
     brief: _Brief
-    service: _Service
+    service: ServiceNamed
     starts_at: AwareDatetime | None = None
     acceptance_due: AwareDatetime | None = None
     reference: str
@@ -47,7 +55,7 @@ class _ConfirmedData(Part):
     due: AwareDatetime
 
 
-class Confirmed(_Outcome):
+class Confirmed(Envelope):
     """`booking.confirmed`."""
 
     TYPE: ClassVar[str] = BookingConfirmed.TYPE
@@ -58,12 +66,12 @@ class Confirmed(_Outcome):
 class _ExhaustedData(Part):
     brief: _Brief
     why: str
-    proposal: _Service | None = None
+    proposal: ServiceNamed | None = None
     owner: Desk
     due: AwareDatetime
 
 
-class Exhausted(_Outcome):
+class Exhausted(Envelope):
     """`booking.exhausted`."""
 
     TYPE: ClassVar[str] = BookingExhausted.TYPE

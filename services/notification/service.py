@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 from contracts.topics import Topic
 from services.chassis.database import AUDIT, OUTBOX, Database
@@ -12,7 +13,9 @@ from services.chassis.outbox import Outbox
 from services.chassis.service import Service
 from services.chassis.settings import Settings
 from services.notification.dispatch import Dispatcher
-from services.notification.handlers import tell
+from services.notification.facts import Fact, WithdrawnBooking
+from services.notification.given_back import GivenBack
+from services.notification.handlers import tell, tell_on
 from services.notification.http import routes
 from services.notification.outcomes import Confirmed, Exhausted
 from services.notification.sandbox import Sandbox
@@ -25,7 +28,7 @@ SANDBOX_MIGRATIONS = _HERE / "sandbox_migrations"
 
 
 def build(settings: Settings, environ: Mapping[str, str]) -> Service:
-    """Notification: outcomes become messages, messages go to the provider, and what it took is told."""
+    """Notification: what people must hear becomes messages, these go to the provider, and what it took is told."""
     clock = partial(datetime.now, UTC)
     database = Database(settings, "notification", *MIGRATIONS)
     service = Service("notification", settings, database=database)
@@ -40,6 +43,14 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
         Confirmed,
         Exhausted,
         at_leisure=True,  # the caller has the answer already
+    )
+    given_back = GivenBack(database)
+    service.reads(
+        Topic.REFERRALS,
+        partial(tell_on, messages=messages, given_back=given_back, clock=clock, wake=dispatcher.wake),
+        *get_args(Fact),
+        WithdrawnBooking,
+        at_leisure=True,
     )
     service.runs("dispatch", dispatcher.work)
     service.runs("outbox", outbox.drain)

@@ -57,7 +57,7 @@ class Told(NamedTuple):
 
     id: UUID
     referral: str
-    placement: UUID
+    placement: UUID | None
     reason: str
     audience: str
     organisation: str | None

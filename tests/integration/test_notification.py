@@ -15,9 +15,11 @@ from services.chassis.kafka import Kafka
 from services.chassis.partitions import partition_of
 from services.chassis.service import Service
 from services.chassis.settings import Settings
+from services.notification.hearing import messages_about
 from services.notification.messages import messages_of
 from services.notification.service import build
 from tests.notification_examples import BY_TEXT, confirmed, every_outcome
+from tests.notification_facts import event_of, every_fact
 
 pytestmark = pytest.mark.backing
 
@@ -73,6 +75,19 @@ async def test_outcomes_on_the_log_become_facts_on_the_log(
     await notification.publisher.tell(outcomes)
     facts = await sent(notifications, len(expected))
     assert expected == {(partition, key, fact.data.message_id) for partition, key, fact in facts}
+
+
+async def test_what_becomes_of_a_referral_is_told_too(notification: Service, notifications: AIOKafkaConsumer) -> None:
+    """Every message about every fact of the topic of referrals is told, on its referral's key and partition."""
+    facts = every_fact()
+    expected = {
+        (partition_of(fact.subject), fact.subject.encode(), message.id)
+        for fact in facts
+        for message in messages_about(fact)
+    }
+    await notification.publisher.tell([event_of(fact) for fact in facts])
+    told = await sent(notifications, len(expected))
+    assert expected == {(partition, key, fact.data.message_id) for partition, key, fact in told}
 
 
 async def test_an_outcome_that_was_written_twice_is_told_once(

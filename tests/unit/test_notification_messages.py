@@ -21,6 +21,7 @@ from tests.notification_examples import (
     RECEIVER,
     REFERRER,
     UNKNOWN,
+    an_id,
     candidate,
     confirmed,
     every_outcome,
@@ -52,6 +53,12 @@ def test_an_unplaced_referral_is_told_to_the_owner_alone() -> None:
     """No service has the patient, and nothing is arranged that the patient could be told."""
     expected = {("referrer", "system", OWNER.organisation, None)}
     assert expected == told(messages_of(exhausted(BY_TEXT)))
+
+
+@pytest.mark.parametrize("outcome", every_outcome(BY_TEXT), ids=lambda outcome: outcome.data.outcome)
+def test_a_further_placement_is_told_to_nobody_here(outcome) -> None:  # type: ignore[no-untyped-def]
+    """What became of the place before is known by referrals alone, which tells of both."""
+    assert [] == messages_of(outcome.model_copy(update={"correlationid": an_id("action")}))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.brief import Disposition, Reason
+from services.notification.hearing import messages_about
 from services.notification.messages import Message, Outcome, messages_of
 from services.notification.templates import OPEN_FIELDS, TEMPLATES, fields_of, in_words
 from tests.notification_examples import (
@@ -25,6 +26,7 @@ from tests.notification_examples import (
     leaves,
     place_held,
 )
+from tests.notification_facts import every_fact
 
 LONGEST_TEXT_MESSAGE = 918
 """Characters (NHS Notify's limit for SMS)."""
@@ -49,8 +51,11 @@ def said(text: str, values: Any) -> set[str]:
 
 
 def test_the_walk_meets_every_template() -> None:
-    """No template is left out of the tests below."""
-    assert set(TEMPLATES) == {message.template for _, message in WALK}
+    """No template is left out of the tests below, nor of those of what becomes of a referral; two tell of what is found
+    given back when it is told (tests/component/test_notification_given_back.py)."""
+    afterwards = {message.template for fact in every_fact() for message in messages_about(fact)}
+    given_back = {"patient.cancelled-at-once.v1", "referrer.given-back.v1"}
+    assert set(TEMPLATES) == {message.template for _, message in WALK} | afterwards | given_back
 
 
 @pytest.mark.parametrize("pair", WALK, ids=named)
