@@ -24,6 +24,7 @@ from services.cli import (
     local,
     pathways,
     places,
+    receiver,
     refer,
     referral,
     rules,
@@ -211,6 +212,7 @@ app.command()(watching.watch)
 app.command()(refer.refer)
 app.command()(act.act)
 app.command()(referral.referral)
+app.command()(receiver.receiver)
 
 
 @app.command()

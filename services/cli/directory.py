@@ -108,10 +108,11 @@ def directory_export(
 ) -> None:
     """Write what the directory holds, delisted services too, to a file that `load` reads."""
     connection = connect(folder, url, token, organisation=organisation, role="directory-editor", practitioner="onward")
-    _wrote(write(_exported(connection), out), as_json=as_json)
+    _wrote(write(exported(connection), out), as_json=as_json)
 
 
-def _exported(connection: Connection) -> Iterator[Entry]:
+def exported(connection: Connection) -> Iterator[Entry]:
+    """Every entry of the directory, delisted services too."""
     from contracts.people import Desk
 
     with httpx.stream(
