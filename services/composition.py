@@ -18,6 +18,7 @@ import services.triage.service
 from services.chassis import traces
 from services.chassis.access import users
 from services.chassis.database import Database
+from services.chassis.http_protocol import BoundedHead
 from services.chassis.identity import Verifier
 from services.chassis.kafka import ADMINISTRATOR, Kafka
 from services.chassis.keys import KeyAddress
@@ -105,7 +106,7 @@ async def serve(
             host=settings.http_host,
             port=settings.http_port,
             loop="none",
-            http="httptools",
+            http=BoundedHead,
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=HTTP_GRACE_SECONDS,

@@ -7,6 +7,7 @@ import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import hypothesis
@@ -56,13 +57,8 @@ def backing() -> Iterator[instance.Backing]:
 @pytest.fixture
 def database(backing: instance.Backing) -> Iterator[str]:
     """The address of an empty database that only this test knows; dropped after it."""
-    name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(backing.database_url, autocommit=True) as connection:
-        connection.execute(f"create database {name}")
-        try:
-            yield database_beside(backing.database_url, name)
-        finally:
-            connection.execute(f"drop database {name} with (force)")
+    with empty_database(backing) as address:
+        yield address
 
 
 @pytest.fixture
@@ -74,11 +70,8 @@ def kafka(backing: instance.Backing) -> Kafka:
 @pytest.fixture
 def prefix(kafka: Kafka) -> Iterator[str]:
     """What stands before the names of this test's topics, and of no other's; those topics are deleted after it."""
-    own = f"t{uuid.uuid4().hex[:8]}-"
-    yield own
-    # In a thread, because a test's event loop may still be set in this one.
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, _delete_topics(kafka, own)).result()
+    with new_prefix(kafka) as own:
+        yield own
 
 
 @pytest.fixture(autouse=True)
@@ -87,12 +80,10 @@ def invariants_hold(request: pytest.FixtureRequest) -> Iterator[None]:
     if not {"kafka", "prefix", "database"} <= set(request.fixturenames):
         yield
         return
-    system = [request.getfixturevalue(name) for name in ("kafka", "database", "prefix")]
+    kafka, prefix, database = (request.getfixturevalue(name) for name in ("kafka", "prefix", "database"))
     yield
     if request.node.get_closest_marker("sabotage") is None:
-        with ThreadPoolExecutor(1) as thread:
-            checked = thread.submit(asyncio.run, check(system[0], system[1], prefix=system[2])).result()
-        assert [] == [f"{one.sentence}: {one.broken}, such as {one.examples}" for one in checked.findings if one.broken]
+        assert [] == broken_in(kafka, database, prefix)
 
 
 @pytest.fixture(scope="session")
@@ -110,6 +101,37 @@ async def own_prefix(servers: Servers) -> AsyncIterator[str]:
     """As `prefix`, on those servers; what was taken away is there again after the test."""
     yield f"t{uuid.uuid4().hex[:8]}-"
     await servers.whole()
+
+
+def broken_in(kafka: Kafka, database: str, prefix: str) -> list[str]:
+    """Each invariant that does not hold, with some of what breaks it; none of a system that is whole."""
+    # In a thread, because a test's event loop may still be set in this one.
+    with ThreadPoolExecutor(1) as thread:
+        checked = thread.submit(asyncio.run, check(kafka, database, prefix=prefix)).result()
+    return [f"{one.sentence}: {one.broken}, such as {one.examples}" for one in checked.findings if one.broken]
+
+
+@contextmanager
+def empty_database(backing: instance.Backing) -> Iterator[str]:
+    """The address of a database of one's own; dropped afterwards."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(backing.database_url, autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+        try:
+            yield database_beside(backing.database_url, name)
+        finally:
+            connection.execute(f"drop database {name} with (force)")
+
+
+@contextmanager
+def new_prefix(kafka: Kafka) -> Iterator[str]:
+    """A prefix of one's own; the topics with it are deleted afterwards."""
+    own = f"t{uuid.uuid4().hex[:8]}-"
+    try:
+        yield own
+    finally:
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, _delete_topics(kafka, own)).result()
 
 
 async def _delete_topics(kafka: Kafka, prefix: str) -> None:

@@ -72,7 +72,8 @@ class Pathways:
 
     async def post(self, body: bytes, *, role: str = EDITOR.role, **query: str) -> httpx.Response:
         """Post a document."""
-        return await self.client.post("/services/import", content=body, params=query, headers=self.token(role))
+        headers = self.token(role) | {"content-type": "application/json"}
+        return await self.client.post("/services/import", content=body, params=query, headers=headers)
 
     def token(self, role: str, organisation: str = "ONW01") -> dict[str, str]:
         """The header of a caller of this role."""

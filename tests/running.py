@@ -27,7 +27,7 @@ class System:
 
     def __init__(self, settings: Settings, signing_key: Path, logs: Path) -> None:
         self._settings = settings
-        self._signing_key = signing_key
+        self.signing_key = signing_key
         self._logs = logs
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._ports: dict[str, int] = {}
@@ -93,10 +93,14 @@ class System:
         """Where a process answers."""
         return f"http://127.0.0.1:{self._ports[name]}"
 
+    def pid(self, name: str) -> int:
+        """The process that answers there."""
+        return self._processes[name].pid
+
     def token(self, organisation: str, role: str) -> str:
         """A token that the system accepts."""
         return sign(
-            self._signing_key, organisation=organisation, practitioner="journey", role=role, now=datetime.now(UTC)
+            self.signing_key, organisation=organisation, practitioner="journey", role=role, now=datetime.now(UTC)
         )
 
     def wait_until_ready(self, *, except_for: str = "\0") -> None:

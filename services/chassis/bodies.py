@@ -23,7 +23,7 @@ M = TypeVar("M", bound=BaseModel)
 
 async def received(request: Request, most_bytes: int = MOST_BYTES) -> bytes:
     """The whole body. Raises a problem: 415 for another form than JSON in UTF-8, 413 when too large, 400 for half."""
-    _is_json(request)
+    sent_as(request, "application/json")
     too_large = Problem(413, "The body is too large", f"It may have at most {most_bytes} bytes. Nothing was kept.")
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and (len(announced) > 18 or int(announced) > most_bytes):
@@ -40,20 +40,23 @@ async def received(request: Request, most_bytes: int = MOST_BYTES) -> bytes:
     return b"".join(chunks)
 
 
-def _is_json(request: Request) -> None:
+def sent_as(request: Request, *media_types: str) -> str:
+    """As which of these media types the body is sent. Raises a problem, 415: another, none, or not plain UTF-8."""
     media_type, _, parameters = request.headers.get("content-type", "").partition(";")
     charset = parameters.replace(" ", "").replace('"', "").lower()
+    said = media_type.strip().lower()
     if (
-        media_type.strip().lower() != "application/json"
+        said not in media_types
         or charset not in ("", "charset=utf-8")
         or request.headers.get("content-encoding", "identity").lower() != "identity"
     ):
         raise Problem(
             415,
-            "The body is not sent as JSON",
-            "Send Content-Type: application/json, in UTF-8 and not compressed.",
-            headers={"Accept-Post": "application/json"} if request.method == "POST" else {},
+            "The body is sent in a form that is not read",
+            f"Send Content-Type: {' or '.join(media_types)}, in UTF-8 and not compressed.",
+            headers={"Accept-Post": ", ".join(media_types)} if request.method == "POST" else {},
         )
+    return said
 
 
 def read(

@@ -13,7 +13,8 @@ from typing import Annotated, Any
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPBearer
 from jwt.algorithms import RSAAlgorithm
 
 from services.chassis.problems import Problem
@@ -46,7 +47,7 @@ class Verifier:
 
     def __init__(self) -> None:
         self._keys: dict[str | None, Any] = {}
-        self._known: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[Caller, int]] = OrderedDict()
         self.look: Callable[[], Awaitable[None]] | None = None
         """Looks for newer keys, where they may change; not each time that it is asked."""
 
@@ -93,7 +94,7 @@ class Verifier:
             options={"require": ["exp", "iat", "iss", "sub", "aud"]},
         )
         caller = Caller(*(_claim(claims, name) for name in ("organisation", "practitioner", "role")))
-        self._known[token] = (caller, float(claims["exp"]))
+        self._known[token] = (caller, int(claims["exp"]))
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
         return caller
@@ -113,7 +114,16 @@ class KeysUnusable(Exception):
         super().__init__(f"{source} is not a JSON Web Key Set that can be used ({type(error).__name__}: {error})")
 
 
-async def caller_of(request: Request) -> Caller:
+BEARER = HTTPBearer(
+    bearerFormat="JWT",
+    scheme_name="token",
+    description="RS512, with organisation, practitioner and role",
+    auto_error=False,
+)
+"""What the document says of it; what a token is worth is looked at here."""
+
+
+async def caller_of(request: Request, _said: Annotated[Any, Security(BEARER)]) -> Caller:
     """The caller of a request, by its bearer token; else a 401 problem, or a 503 when nobody's could be checked."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:

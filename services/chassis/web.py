@@ -37,6 +37,7 @@ def create_app(services: Sequence[Service], verifier: Verifier) -> FastAPI:
         version="0.1.0",
         description="Refer a patient, find the pathway and book in one transaction. Not a certified medical device. "
         "What travels over Kafka is described at /docs/events.",
+        redirect_slashes=False,  # what is not there is not there: a redirect is no answer that any route documents
     )
     app.state.verifier = verifier
     for service in services:

@@ -21,7 +21,8 @@ from typing import Any, BinaryIO, TextIO
 
 from contracts.directory import DAYS, Service
 from contracts.people import Desk
-from services.pathways.directory_forms import Kind, Raw, lines_of
+from services.pathways.csv_rows import rows_of
+from services.pathways.directory_forms import Kind, Raw
 from services.pathways.faults import FileFault
 
 CLOCKS = r"(\d\d:\d\d)-(\d\d:\d\d)"
@@ -38,34 +39,22 @@ class _NotRead(ValueError):
 
 def read_csv(file: BinaryIO) -> Iterator[Raw | FileFault]:
     """The rows of a file of services, or of one of desks: the line of names says which."""
-    broken: list[FileFault] = []
-    reader = csv.reader(_text(file, broken), strict=True)
-    try:
-        names = [name.strip() for name in next(reader, [])]
-        kind: Kind = "desks" if "service_id" not in names and "organisation" in names else "services"
-        faults = list(_names_at_fault(names, kind))
-        yield from faults
-        if not faults:
-            for row in reader:
-                if row:
-                    yield from _entry(row, names, kind, reader.line_num)
-    except csv.Error as error:
-        yield FileFault(pointer="", line=reader.line_num, message=f"it is not CSV, or half a file: {error}")
-    yield from broken
-
-
-def _text(file: BinaryIO, broken: list[FileFault]) -> Iterator[str]:
-    """The lines of a file in UTF-8; a line that is not is added to `broken`, and ends the file."""
-    for number, line in lines_of(file):
-        if isinstance(line, FileFault):
-            broken.append(line)
-            return
-        try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            message = f"byte {error.start + 1} is not UTF-8: save the file as UTF-8, all of it"
-            broken.append(FileFault(pointer="", line=number, message=message))
-            return
+    rows = rows_of(file)
+    first = next(rows, (1, []))
+    if isinstance(first, FileFault):
+        yield first
+        return
+    names = [name.strip() for name in first[1]]
+    kind: Kind = "desks" if "service_id" not in names and "organisation" in names else "services"
+    faults = list(_names_at_fault(names, kind))
+    yield from faults
+    if faults:
+        return
+    for one in rows:
+        if isinstance(one, FileFault):
+            yield one
+        elif one[1]:
+            yield from _entry(one[1], names, kind, one[0])
 
 
 def _names_at_fault(names: list[str], kind: Kind) -> Iterator[FileFault]:

@@ -8,8 +8,8 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 
 import ijson
 from ijson.common import JSONError, ObjectBuilder
-from pydantic_core import from_json
 
+from services.chassis import json_text
 from services.pathways.faults import FileFault
 
 Kind = Literal["services", "desks"]
@@ -34,6 +34,9 @@ MEDIA_TYPES: dict[str, Form] = {
 
 MOST_BYTES_A_LINE = 256 * 1024
 """Of JSON lines and CSV: an entry without an end must not fill the memory."""
+
+MOST_BYTES_A_VALUE = 1024 * 1024
+"""Of JSON, for the same reason: an entry, or what stands beside the lists of entries."""
 
 HALF_A_CHARACTER = re.compile(rb"\\ud[89ab][0-9a-f]{2}(?!\\ud[c-f])|(?<!\\ud[89ab][0-9a-f]{2})\\ud[c-f]", re.IGNORECASE)
 """One surrogate without the other (RFC 8259, section 8.2)."""
@@ -80,10 +83,14 @@ def read_json_lines(file: BinaryIO) -> Iterator[Raw | FileFault]:
             yield line
         elif line.strip():
             try:
-                value = from_json(line)
-            except ValueError as error:
+                document = json_text.parse(line)
+            except (ValueError, RecursionError) as error:
                 yield FileFault(pointer="", line=number, message=f"it is not JSON, or half a file: {error}")
                 continue
+            if found := json_text.faults(document):
+                yield from (FileFault(pointer=at, line=number, message=message) for at, message in found)
+                continue
+            value = document.value
             is_service = not isinstance(value, dict) or bool({"service_id", "service_type", "position"} & value.keys())
             yield Raw("services" if is_service else "desks", value, number)
 
@@ -104,8 +111,14 @@ Parsed = tuple[str, Any]
 """An event of the parser, and its value."""
 
 STEPS = {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}
+"""How much deeper an event leads."""
+
 DEEPEST = 32
 """A FHIR bundle needs about ten."""
+
+
+class Unsound(Exception):
+    """A document is JSON and cannot be used; the message says why."""
 
 
 class Value(NamedTuple):
@@ -143,7 +156,7 @@ def json_values(file: BinaryIO) -> Iterator[Value | FileFault]:
     file.seek(0)
     lines = _Lines(file)
     try:
-        events = _shallow(ijson.basic_parse(lines, use_float=True))
+        events = _sound(ijson.basic_parse(lines, use_float=True))
         first = next(events, None)
         if first is None or first[0] != "start_map":
             for _ in events:  # it may not even be JSON
@@ -153,22 +166,36 @@ def json_values(file: BinaryIO) -> Iterator[Value | FileFault]:
         for event, value in events:
             if event == "map_key":  # of the document itself: its values are taken whole
                 yield from _values_of(value, events, lines)
+    except Unsound as error:
+        yield FileFault(pointer="", line=lines.read_so_far, message=str(error))
     except (JSONError, ValueError, RecursionError) as error:
         said = str(error).removeprefix("b'").split("\n")[0].split("\\n")[0]
         yield FileFault(pointer="", line=lines.read_so_far, message=f"it is not JSON, or half a file: {said}")
 
 
-def _shallow(events: Iterator[Parsed]) -> Iterator[Parsed]:
-    """The same events. Raises ValueError for what is nested deeper than any directory."""
-    depth = 0
+def _sound(events: Iterator[Parsed]) -> Iterator[Parsed]:
+    """The same events. Raises Unsound for what has no one meaning, and what is nested deeper than any directory."""
+    within: list[set[str]] = []
+    """The names so far of each object that is open, and an empty set for each list."""
     for event, value in events:
-        depth += STEPS.get(event, 0)
-        if depth > DEEPEST:
-            raise ValueError(f"it is nested more than {DEEPEST} deep")
+        step = STEPS.get(event, 0)
+        if step > 0:
+            within.append(set())
+            if len(within) > DEEPEST:
+                raise Unsound(f"it is nested more than {DEEPEST} deep")
+        elif step < 0:
+            within.pop()
+        elif event == "map_key":
+            if value in within[-1]:
+                raise Unsound(f"{value[:50]} is given more than once in one object")
+            within[-1].add(value)
+        if isinstance(value, str) and "\0" in value:
+            raise Unsound("a text holds the NUL character, which no database can store")
         yield event, value
 
 
 def _values_of(name: str, events: Iterator[Parsed], lines: "_Lines") -> Iterator[Value]:
+    lines.value_begins()
     event, value = next(events)
     if event != "start_array":
         yield Value(name, None, lines.read_so_far, _built(event, value, events))
@@ -180,6 +207,7 @@ def _values_of(name: str, events: Iterator[Parsed], lines: "_Lines") -> Iterator
         line = lines.read_so_far
         yield Value(name, number, line, _built(event, value, events))
         number += 1
+        lines.value_begins()
     if not number:
         yield Value(name, None, lines.read_so_far, [])
 
@@ -223,6 +251,11 @@ class _Lines:
         self._file = file
         self._lines = 0
         self._ended = True
+        self._of_value = 0
+
+    def value_begins(self) -> None:
+        """What is read from now on is another value's."""
+        self._of_value = 0
 
     @property
     def read_so_far(self) -> int:
@@ -230,12 +263,18 @@ class _Lines:
         return max(1, self._lines)
 
     def read(self, size: int = -1) -> bytes:
-        """The next line, or a piece of it where it is long; nothing where nothing is asked for."""
+        """The next line, or a piece of it where it is long; nothing where nothing is asked for.
+
+        Raises Unsound when one value has no end, for the parser keeps it until it is whole.
+        """
         if size == 0:
             return b""
         line = self._file.readline(64 * 1024)
+        self._of_value += len(line)
+        if self._of_value > MOST_BYTES_A_VALUE:
+            raise Unsound(f"a value is longer than {MOST_BYTES_A_VALUE} bytes: is its end missing?")
         if b"\\u" in line and HALF_A_CHARACTER.search(line):
-            raise ValueError("half a character is escaped")  # the library would read a question mark
+            raise Unsound("half a character is escaped")  # the library would read a question mark
         if line and self._ended:
             self._lines += 1
         self._ended = line.endswith(b"\n")

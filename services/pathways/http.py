@@ -9,6 +9,7 @@ from fastapi.responses import StreamingResponse
 from contracts.directory import ServiceListedData
 from contracts.people import Desk
 from contracts.submissions import ServiceId
+from services.chassis.bodies import sent_as
 from services.chassis.identity import CallerOf
 from services.chassis.problems import Problem
 from services.pathways.directory_file import DirectoryFaulty, entries, sound, write_rows
@@ -45,7 +46,8 @@ def routes(listings: Listings) -> APIRouter:
         responses={
             403: {"description": "The token's role may not change the directory"},
             413: {"description": "The body is too large; nothing was kept"},
-            415: {"description": "The body's form is not known"},
+            400: {"description": "Half a body"},
+            415: {"description": "The body is sent in a form that is not read"},
             422: {"description": "Every faulty entry, with its JSON pointer; nothing was kept"},
         },
         openapi_extra={"requestBody": {"required": True, "content": CONTENT}},
@@ -59,10 +61,7 @@ def routes(listings: Listings) -> APIRouter:
         """
         if caller.role != EDITOR:
             raise Problem(403, "Not yours to change", f"Only the role {EDITOR} may change the directory.")
-        media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-        form = MEDIA_TYPES.get(media_type)
-        if form is None:
-            raise Problem(415, "Not a form of directory", f"Send one of {', '.join(MEDIA_TYPES)}.")
+        form = MEDIA_TYPES[sent_as(request, *MEDIA_TYPES)]
         async with uploaded(request) as body:
             with tempfile.TemporaryFile() as rows:
                 try:

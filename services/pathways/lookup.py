@@ -16,6 +16,7 @@ from services.pathways.capacity import Standing, Status, standing
 from services.pathways.codes import CodeTable
 from services.pathways.free_slots import FreeSlots
 from services.pathways.index import Entry, Snapshot
+from services.pathways.places import kind_of
 from services.pathways.request import (
     MOST_NEAR_MISSES,
     AgeGroup,
@@ -158,6 +159,8 @@ def _of_meaning(query: Query, codes: CodeTable) -> Iterator[tuple[str, str]]:
             "presentation",
             f"no codes stand for {query.presentation}, so a referral with it goes to a clinician: name types instead",
         )
+    if query.postcode is not None and kind_of(query.postcode) == "town":
+        yield "postcode", "neither a postcode nor the first part of one"
     asked = {
         "symptom_group": Needs(query.symptom_group),
         "discriminator": Needs(None, query.discriminator),

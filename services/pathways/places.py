@@ -1,13 +1,13 @@
 """What a crew may say instead of a position, and the open postcode tables that give positions to postcodes."""
 
-import csv
 import re
-from collections.abc import Iterable, Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Iterator
+from typing import BinaryIO, Literal, NamedTuple
 
 from pydantic import BaseModel, Field
 
 from contracts.people import Position
+from services.pathways.csv_rows import rows_of
 from services.pathways.faults import FileFault
 from services.pathways.towns import town, towns_like
 
@@ -96,40 +96,34 @@ def outcode_of(postcode: str) -> str:
     return postcode[:-3]
 
 
-def read_postcodes(lines: Iterable[bytes]) -> Iterator[Coded | FileFault]:
+def read_postcodes(table: BinaryIO) -> Iterator[Coded | FileFault]:
     """The rows of an open postcode table: CSV in UTF-8 with a line of names. Rows without a position are left out.
 
     It has a column of whole postcodes (as the ONS Postcode Directory) or of outcodes, and latitude and longitude in
     degrees. Other columns are not read.
     """
-    reader = csv.reader(_decoded(lines), strict=True)
-    try:
-        names = [name.strip().lower() for name in next(reader, [])]
-        columns = [_column(names, wanted) for wanted in (POSTCODE_COLUMNS, LATITUDE_COLUMNS, LONGITUDE_COLUMNS)]
-        code, latitude, longitude = columns
-        form = POSTCODE
-        if code is None and "outcode" in names:
-            code, form = names.index("outcode"), OUTCODE
-        if code is None or latitude is None or longitude is None:
-            wanted = "pcds, lat and long (the ONS Postcode Directory), or outcode, latitude and longitude"
-            yield FileFault(pointer="", line=1, message=f"the first line must name the columns {wanted}")
-            return
-        for row in reader:
-            if row:
-                read = _row(row, names, code, latitude, longitude, form, reader.line_num)
-                if read is not None:
-                    yield read
-    except UnicodeDecodeError:
-        yield FileFault(pointer="", line=reader.line_num + 1, message="it is not UTF-8: save the table as UTF-8")
-    except csv.Error as error:
-        yield FileFault(pointer="", line=reader.line_num, message=f"it is not CSV, or half a file: {error}")
-
-
-def _decoded(lines: Iterable[bytes]) -> Iterator[str]:
-    encoding = "utf-8-sig"
-    for line in lines:
-        yield line.decode(encoding)
-        encoding = "utf-8"
+    rows = rows_of(table)
+    first = next(rows, (1, []))
+    if isinstance(first, FileFault):
+        yield first
+        return
+    names = [name.strip().lower() for name in first[1]]
+    columns = [_column(names, wanted) for wanted in (POSTCODE_COLUMNS, LATITUDE_COLUMNS, LONGITUDE_COLUMNS)]
+    code, latitude, longitude = columns
+    form = POSTCODE
+    if code is None and "outcode" in names:
+        code, form = names.index("outcode"), OUTCODE
+    if code is None or latitude is None or longitude is None:
+        wanted = "pcds, lat and long (the ONS Postcode Directory), or outcode, latitude and longitude"
+        yield FileFault(pointer="", line=1, message=f"the first line must name the columns {wanted}")
+        return
+    for one in rows:
+        if isinstance(one, FileFault):
+            yield one
+        elif one[1]:
+            read = _row(one[1], names, code, latitude, longitude, form, one[0])
+            if read is not None:
+                yield read
 
 
 def _column(names: list[str], wanted: tuple[str, ...]) -> int | None:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
+from services.chassis.bodies import sent_as
 from services.chassis.identity import CallerOf
 from services.chassis.problems import Problem
 from services.pathways.http import EDITOR
@@ -33,7 +34,9 @@ def routes(postcodes: Postcodes) -> APIRouter:
         summary="Load an open postcode table, in the place of the one before, whole or not at all",
         responses={
             403: {"description": "The token's role may not change the table"},
+            400: {"description": "Half a body"},
             413: {"description": "The body is too large; nothing was kept"},
+            415: {"description": "The body is not text/csv"},
             422: {"description": "Every faulty line; nothing was kept"},
         },
         openapi_extra={"requestBody": {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}},
@@ -42,6 +45,7 @@ def routes(postcodes: Postcodes) -> APIRouter:
         """CSV with a line of names: the ONS Postcode Directory, or `outcode,latitude,longitude`."""
         if caller.role != EDITOR:
             raise Problem(403, "Not yours to change", f"Only the role {EDITOR} may change the postcode table.")
+        sent_as(request, "text/csv")
         async with uploaded(request) as table:
             try:
                 return await postcodes.load(table, by=caller)

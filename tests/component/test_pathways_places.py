@@ -16,7 +16,8 @@ OUTCODES = "outcode,latitude,longitude\nNG7,52.9600,-1.1800\nTR1,50.2600,-5.0500
 
 async def load(pathways: Pathways, table: str | bytes, role: str = "directory-editor") -> httpx.Response:
     """Post a table."""
-    return await pathways.client.post("/places/import", content=table, headers=pathways.token(role))
+    headers = pathways.token(role) | {"content-type": "text/csv"}
+    return await pathways.client.post("/places/import", content=table, headers=headers)
 
 
 async def find(pathways: Pathways, asked: str) -> httpx.Response:

@@ -45,7 +45,7 @@ class Replica:
             "/services/import",
             content=Directory(services=services).model_dump_json(),
             params={"delist_missing": delist_missing},
-            headers={"authorization": f"Bearer {self.token}"},
+            headers={"authorization": f"Bearer {self.token}", "content-type": "application/json"},
         )
         assert 200 == answer.status_code
 

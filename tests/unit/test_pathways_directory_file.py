@@ -156,7 +156,11 @@ def test_what_is_no_directory_is_refused(tmp_path: Path, text: str, pointer: str
     [
         (b"{", "it is not JSON"),
         (b"[]", "it is not an object with services and desks"),
-        (b'{"desks": [{"name": "\\ud800"}]}', "it is not JSON"),
+        (b'{"desks": [{"name": "\\ud800"}]}', "half a character is escaped"),
+        (b'{"desks": [], "desks": []}', "desks is given more than once in one object"),
+        (b'{"desks": [{"name": {"a": 1, "a": 2}}]}', "a is given more than once in one object"),
+        (b'{"desks": [{"name": "\\u0000"}]}', "a text holds the NUL character"),
+        (b'{"desks": [{"name": "' + b"x" * 1_200_000, "a value is longer than 1048576 bytes"),
     ],
 )
 def test_what_is_no_document_is_refused(body: bytes, message: str) -> None:

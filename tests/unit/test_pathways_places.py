@@ -111,6 +111,8 @@ def test_a_table_of_outcodes_is_read() -> None:
         ("outcode,latitude,longitude\nNG7,nan,52.9\n", 2, "the position is not in the United Kingdom"),
         ("outcode,latitude,longitude\nNG7,52.9,-1.2\nNG8,52\n", 3, "it has 2 columns of 3: is it half a file?"),
         ('outcode,latitude,longitude\nNG7,52.9,"-1.2', 2, "it is not CSV, or half a file"),
+        ("outcode,latitude,longitude\n" + '"x\n",' * 60_000, 52431, "a row is longer than 262144 bytes"),
+        ("x," * 200_000, 1, "it is longer than 262144 bytes"),
     ],
 )
 def test_each_faulty_line_of_a_table_is_named(text: str, line: int | None, message: str) -> None:
@@ -122,4 +124,6 @@ def test_each_faulty_line_of_a_table_is_named(text: str, line: int | None, messa
 def test_a_table_of_mixed_encodings_is_refused() -> None:
     """A line that is not UTF-8 is named."""
     text = "outcode,latitude,longitude,town\nNG7,52.9,-1.2,Nottingham\nLD1,52.9,-1.2,Llŷn\n".encode()
-    assert [(3, "it is not UTF-8: save the table as UTF-8")] == faults(text.replace("ŷ".encode(), b"\xfd"))
+    assert [(3, "byte 17 is not UTF-8: save the file as UTF-8, all of it")] == faults(
+        text.replace("ŷ".encode(), b"\xfd")
+    )

@@ -1,0 +1,98 @@
+"""uvicorn's reading of HTTP with a bound on the head of a request: uvicorn keeps an address and headers of any length,
+and does so before anybody knows who sends them."""
+
+import json
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from services.chassis.problems import PROBLEM, Problem
+
+MOST_HEAD_BYTES = 65_536
+"""Of the address and all headers; a token has about a thousand."""
+
+A_HEADERS_BYTES = 64
+"""What a header costs beside its letters, so that many empty ones are a large head too."""
+
+LINGER_SECONDS = 2.0
+
+NOT_HTTP = Problem(400, "Not HTTP", "What was sent is not a request of HTTP/1.1.")
+TOO_LARGE = Problem(
+    431,
+    "The head of the request is too large",
+    f"Address and headers may have {MOST_HEAD_BYTES} bytes together. Nothing was kept.",
+)
+
+
+class _TooLarge(Exception):
+    """Address and headers are longer than anybody needs."""
+
+
+class BoundedHead(HttpToolsProtocol):
+    """Refuses a head that is too large as soon as it is, and what is no HTTP, with a problem document."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._head = 0
+        """Bytes of the head that were taken in."""
+        self._unfinished = 0
+        """Bytes that came since the parser last said anything: it keeps a header to itself until that is whole."""
+        self._refused = False
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the connection."""
+        if self._refused:
+            return
+        self._unfinished += len(data)
+        super().data_received(data)
+        if self._unfinished > MOST_HEAD_BYTES:
+            self._refuse(TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._head = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the address."""
+        self._take_in(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or one that follows a body."""
+        self._take_in(len(name) + len(value) + A_HEADERS_BYTES)
+        super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._unfinished = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._unfinished = 0
+        super().on_message_complete()
+
+    def _take_in(self, count: int) -> None:
+        self._unfinished = 0
+        self._head += count
+        if self._head > MOST_HEAD_BYTES:
+            raise _TooLarge  # the parser stops, and says that it did
+
+    def send_400_response(self, msg: str) -> None:
+        """Say what is wrong, and end the connection."""
+        self._refuse(TOO_LARGE if self._head > MOST_HEAD_BYTES else NOT_HTTP)
+
+    def _refuse(self, problem: Problem) -> None:
+        if self._refused:
+            return
+        self._refused = True
+        body = json.dumps(problem.body).encode()
+        self.transport.write(
+            STATUS_LINE[problem.status]
+            + f"content-type: {PROBLEM}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n".encode()
+            + body
+        )
+        # What still comes is dropped for a while: closed at once, a system forgets the answer before it was read.
+        self.transport.write_eof()
+        self.loop.call_later(LINGER_SECONDS, self.transport.close)

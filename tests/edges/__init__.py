@@ -1,0 +1,1 @@
+"""Every route, topic and handler, given what nobody should send."""
