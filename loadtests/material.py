@@ -45,10 +45,10 @@ def places(where: str | Position, seed: int) -> list[Position]:
     return [drawn_near(one, chance) for one in chance.choices(towns(), cum_weights=people, k=PLACES_OF_ENGLAND)]
 
 
-def incidents(load: Load, seed: int, count: int) -> list[Incident]:
-    """So many incidents of a stream, or as many different ones as there are."""
-    now = datetime.now(UTC)
-    drawn = shift(seed, places(load.where, seed), lambda _: now, load.incidents)
+def incidents(load: Load, seed: int, count: int, now: datetime | None = None) -> list[Incident]:
+    """So many incidents of a stream, or as many different ones as there are, as they are written down now."""
+    written_at = now or datetime.now(UTC)
+    drawn = shift(seed, places(load.where, seed), lambda _: written_at, load.incidents)
     return list(islice(drawn, max(1, min(count, MOST_INCIDENTS))))
 
 

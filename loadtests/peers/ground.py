@@ -6,7 +6,7 @@ Each peer has a database of its own on the same server, with Onward's own migrat
 import asyncio
 import gc
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -89,9 +89,11 @@ class Book:
         """Triage and search of a batch, by what the services themselves do with one; nothing is written as JSON."""
         return await self.ranked(await triage(submissions, rules=self.rules, clock=utc_now))
 
-    async def ranked(self, events: Sequence[ReferralTriaged]) -> list[BookingRequested]:
+    async def ranked(
+        self, events: Sequence[ReferralTriaged], clock: Callable[[], datetime] = utc_now
+    ) -> list[BookingRequested]:
         """The search alone."""
-        return await rank(events, index=self.index, clock=utc_now, codes=self.codes)
+        return await rank(events, index=self.index, clock=clock, codes=self.codes)
 
 
 def outcome_view(event: Ended) -> Outcome:
