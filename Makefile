@@ -27,7 +27,7 @@ export SSL_CERT_FILE ?= $(PIP_CERT)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test test-fast lint types bench bench-booking bench-load bench-pathways faults exact alerts docs lock clean
+.PHONY: help install demo up down test test-fast lint types bench bench-booking bench-load bench-pathways sizing faults exact alerts docs locust lock clean
 
 help: ## List every habit with a sentence.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,10 +56,10 @@ down: install ## Stop what `make up` started; the data stays.
 	$(BIN)/onward down
 
 test: install ## Run every test but the long ones, on a real Kafka and PostgreSQL.
-	$(BIN)/pytest -m "not faults and not exact and not promtool"
+	$(BIN)/pytest -m "not faults and not exact and not promtool and not locust"
 
 test-fast: install ## Run the tests that need no Kafka and no PostgreSQL: under a minute.
-	$(BIN)/pytest -m "not backing and not exact"
+	$(BIN)/pytest -m "not backing and not exact and not locust"
 
 lint: install ## Check the code's form and that imports go one way only.
 	$(BIN)/ruff check .
@@ -89,6 +89,11 @@ exact: install ## Compare the search with a plain one: ten thousand directories,
 
 fuzz: install ## Give every topic far more bad input than `make test` does.
 	ONWARD_FUZZ_EXAMPLES=200 $(BIN)/pytest tests/unit/test_every_topic.py
+
+locust: install ## Install Locust, and see that its users of the scenarios do what they say.
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-locust.lock \
+		|| $(BIN)/python -m pip install --quiet --require-hashes -r requirements-locust.lock
+	$(BIN)/pytest -m locust
 
 alerts: install ## Check the alert rules and real metrics with Prometheus' own tool.
 	@command -v promtool >/dev/null || { echo "promtool was not found: it comes with Prometheus (on Debian and Ubuntu: apt-get install prometheus)"; exit 1; }
