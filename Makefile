@@ -75,6 +75,9 @@ bench: install ## Measure throughput and latency; the figures go to build/bench/
 bench-load: install ## Measure under load, beside what users would pick instead; build/bench/load.json. Takes half an hour.
 	$(BIN)/python -m loadtests.load_bench
 
+sizing: install ## Write docs/sizing.md, past this machine on paper, from costs that are measured first.
+	$(BIN)/python -m loadtests.sizing --measure
+
 bench-pathways: install ## Measure the search of the directory beside PostGIS, which is installed where that may be done.
 	$(BIN)/python -m loadtests.pathways
 

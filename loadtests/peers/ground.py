@@ -51,6 +51,7 @@ SOURCE = "onward/peer"
 SCHEMAS = "booking,notification,referrals,sandbox,gateway,pathways"
 LEAD = timedelta(minutes=BookingSettings().slot_lead_minutes)
 HORIZON = timedelta(days=BookingSettings().horizon_days)
+AS_DECLARED = {"message.timestamp.type": "LogAppendTime"}
 TOPICS = (Topic.SUBMISSIONS, Topic.TRIAGE, Topic.PLACEMENTS, Topic.BOOKINGS, Topic.NOTIFICATIONS)
 CLOCKS = read_table(ReferralsSettings().clocks, ClockTable)
 Ended = BookingConfirmed | BookingExhausted
@@ -181,7 +182,9 @@ async def laid(kafka: Kafka, database_url: str, name: str, room: int) -> AsyncIt
     try:
         names = [f"{prefix_of(name)}{topic}" for topic in TOPICS]
         known = set(await admin.list_topics())
-        await admin.create_topics([NewTopic(one, PARTITIONS, 1) for one in names if one not in known])
+        await admin.create_topics(
+            [NewTopic(one, PARTITIONS, 1, topic_configs=AS_DECLARED) for one in names if one not in known]
+        )
         yield beside
     finally:
         await admin.close()
