@@ -8,6 +8,9 @@ from zoneinfo import ZoneInfo
 from contracts.bookings import Tried
 from contracts.directory import DAYS, SlotSession
 from contracts.placements import BookingKind, BookingRequested, Candidate
+from services.chassis.lean import lean
+
+LeanTried = lean(Tried)
 
 LONDON = ZoneInfo("Europe/London")
 NO_CLOCK_TIME_WINDOW = timedelta(minutes=60)
@@ -140,9 +143,9 @@ def _place(request: BookingRequested, diaries: Mapping[str, Diary], now: datetim
     for place, candidate in enumerate(request.data.candidates):
         diary = diaries.get(candidate.service_id)
         if diary is None:
-            tried.append(Tried(service_id=candidate.service_id, name=candidate.name, why="no diary"))
+            tried.append(LeanTried(service_id=candidate.service_id, name=candidate.name, why="no diary"))
         elif not diary.active:
-            tried.append(Tried(service_id=candidate.service_id, name=candidate.name, why="not active"))
+            tried.append(LeanTried(service_id=candidate.service_id, name=candidate.name, why="not active"))
         elif diary.booking == "delivery":
             return Given(candidate, place, tried=tuple(tried))
         elif diary.booking == "acceptance":
@@ -151,5 +154,5 @@ def _place(request: BookingRequested, diaries: Mapping[str, Diary], now: datetim
         elif slot := diary.take(until):
             return Given(candidate, place, starts_at=slot[0], slot_minutes=slot[1], tried=tuple(tried))
         else:
-            tried.append(Tried(service_id=candidate.service_id, name=candidate.name, why="no free slot in time"))
+            tried.append(LeanTried(service_id=candidate.service_id, name=candidate.name, why="no free slot in time"))
     return Refused(tuple(tried))

@@ -8,6 +8,11 @@ from contracts.envelope import Event
 from contracts.people import Desk
 from contracts.placements import Alternative, BookingRequested
 from services.booking.diary import Given, Refused
+from services.chassis.lean import lean
+
+LeanConfirmed, LeanConfirmedData = lean(BookingConfirmed), lean(BookingConfirmedData)
+LeanExhausted, LeanExhaustedData = lean(BookingExhausted), lean(BookingExhaustedData)
+LeanAlternative = lean(Alternative)
 
 SOURCE = "onward/booking"
 ALTERNATIVES = 5
@@ -22,8 +27,8 @@ NOBODY_AT_ALL = "Nobody is within the search distance, not even an emergency dep
 def outcome_of(request: BookingRequested, decision: Given | Refused, *, reference: str, now: datetime) -> Event:
     """The one event that ends the placement. Until a receiver accepts, the referrer's desk owns the patient."""
     if isinstance(decision, Given):
-        return _effect(BookingConfirmed, request, _confirmed(request, decision, reference, now), now)
-    return _effect(BookingExhausted, request, _exhausted(request, decision, now), now)
+        return _effect(LeanConfirmed, request, _confirmed(request, decision, reference, now), now)
+    return _effect(LeanExhausted, request, _exhausted(request, decision, now), now)
 
 
 def _effect(
@@ -45,7 +50,7 @@ def _confirmed(request: BookingRequested, given: Given, reference: str, now: dat
     else:
         outcome, due = "delivered", now + DELIVERED_LOOK_AGAIN
         step = f"{service.name} has it; nobody has answered yet. Pre-alert them: telephone {service.telephone}."
-    return BookingConfirmedData(
+    return LeanConfirmedData(
         brief=brief,
         outcome=outcome,
         service=service,
@@ -54,7 +59,7 @@ def _confirmed(request: BookingRequested, given: Given, reference: str, now: dat
         acceptance_due=given.acceptance_due,
         reference=reference,
         tried=given.tried,
-        alternatives=tuple(map(Alternative.of, request.data.candidates[given.place + 1 :][:ALTERNATIVES])),
+        alternatives=tuple(map(LeanAlternative.of, request.data.candidates[given.place + 1 :][:ALTERNATIVES])),
         owner=brief.desk,
         due=due,
         next_step=f"{step} {_owned_by(brief.desk)}",
@@ -78,7 +83,7 @@ def _exhausted(request: BookingRequested, refused: Refused, now: datetime) -> Bo
     if proposal is not None:
         where = f"{proposal.name}, {proposal.distance_km:.1f} km, telephone {proposal.telephone}"
         step = f"{step} Proposed, not booked: {where}."
-    return BookingExhaustedData(
+    return LeanExhaustedData(
         brief=brief,
         outcome="unplaced",
         why=why,

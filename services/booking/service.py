@@ -19,6 +19,7 @@ from services.booking.releases import Releases
 from services.booking.settings import BookingSettings
 from services.booking.store import Diaries
 from services.chassis.database import OUTBOX, Database
+from services.chassis.lean import lean
 from services.chassis.metrics import OUTBOX_OLDEST, OUTBOX_WAITING
 from services.chassis.outbox import Outbox
 from services.chassis.service import Service
@@ -42,7 +43,7 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     outbox = Outbox(database, service.publisher)
     listings = Listings(database, outbox, diaries.changed, clock=utc_now, horizon=horizon)
     service.reads(Topic.SERVICES, partial(keep_diaries, listings=listings), ServiceListed, at_leisure=True)
-    service.reads(Topic.PLACEMENTS, partial(place, diaries=diaries), BookingRequested)
+    service.reads(Topic.PLACEMENTS, partial(place, diaries=diaries), lean(BookingRequested))
     releases = Releases(database, diaries.changed, clock=utc_now)
     service.reads(Topic.REFERRALS, partial(release, releases=releases), BookingWithdrawn, at_leisure=True)
     service.runs("horizon", partial(roll, listings))

@@ -6,6 +6,7 @@ from datetime import datetime
 from contracts.placements import BookingRequested
 from contracts.referrals import PlacementRequested
 from contracts.triage import ReferralTriaged
+from services.chassis.lean import lean
 from services.pathways.codes import CodeTable
 from services.pathways.index import Index
 from services.pathways.placing import asked_for, brief_of, request_of
@@ -13,6 +14,8 @@ from services.pathways.roads import Roads
 from services.pathways.search import Search
 
 SOURCE = "onward/pathways"
+
+LeanBookingRequested = lean(BookingRequested)
 
 
 async def rank(
@@ -37,6 +40,6 @@ async def rank(
     found = Search(directory, requests)
     journeys = None if roads is None else await roads.journeys(found.trips)
     return [
-        BookingRequested.effect_of(event, asked_for(brief, ranked, event.data), source=SOURCE, time=now)
+        LeanBookingRequested.effect_of(event, asked_for(brief, ranked, event.data), source=SOURCE, time=now)
         for event, brief, ranked in zip(events, briefs, found.ranked(journeys), strict=True)
     ]

@@ -25,6 +25,7 @@ from contracts.envelope import Event
 from contracts.people import Age, Gender, Position
 from contracts.placements import Candidate
 from contracts.topics import Topic
+from services.chassis.lean import leaned
 from services.chassis.reader import Tombstone
 from services.pathways.capacity import CapacityOrder, Status, status
 from services.pathways.columns import Columns, Floats, Numbers, Register, Verdicts
@@ -103,7 +104,7 @@ class Registers:
             version=version,
             active=service.active,
             service_type=service.service_type,
-            always={name: getattr(service, name) for name in SAID_ALWAYS},
+            always={name: getattr(service, name) for name in SAID_ALWAYS} | {"position": leaned(service.position)},
             ages=self._ages_of(service),
             genders=service.genders,
             clinical=self._once(

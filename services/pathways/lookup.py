@@ -11,6 +11,7 @@ from contracts.directory import SERVICE_TYPES, Code
 from contracts.people import Age, Gender, OrganisationCode, Position, Telephone
 from contracts.placements import BookingKind, Candidate, NearMiss
 from contracts.submissions import Presentation, ServiceId, ServiceType
+from services.chassis.lean import written
 from services.chassis.problems import Fault, faults_of
 from services.pathways.capacity import Standing, Status, standing
 from services.pathways.codes import CodeTable
@@ -352,13 +353,14 @@ def _shown(
             "capacity": ShownCapacity.of(standing(entry.reported, request.at)),
             "free_slots": diary and ShownFreeSlots.of(diary, request.at),
         }
-        shown.append(ShownService(**said))
+        shown.append(ShownService.model_validate_json(written(said)))
     return shown
 
 
 def _near_miss(near: NearMiss, snapshot: Snapshot) -> ShownNearMiss:
+    said = {name: getattr(near, name) for name in NearMiss.model_fields}
     telephone = _entry(snapshot, near.service_id).always["telephone"]
-    return ShownNearMiss(**near.model_dump(), type_name=_type_name(near.service_type), telephone=telephone)
+    return ShownNearMiss(**said, type_name=_type_name(near.service_type), telephone=telephone)
 
 
 def _exclusions(entry: Entry) -> Iterator[str]:

@@ -15,10 +15,13 @@ from contracts.placements import BookingRequestedData
 from contracts.referrals import PlacementRequestedData
 from contracts.submissions import AcceptedService, AcceptedType
 from contracts.triage import ReferralTriagedData
+from services.chassis.lean import lean
 from services.pathways.codes import CodeTable
 from services.pathways.index import Snapshot
 from services.pathways.request import AgeSpan, Needs, SearchRequest
 from services.pathways.search import Ranked
+
+LeanBookingRequestedData = lean(BookingRequestedData)
 
 UNMAPPED = "presentation-unmapped"
 """The reason for which a clinician decides where the code table does not map what triage knows."""
@@ -38,7 +41,7 @@ def brief_of(asked: Asked, directory: Snapshot, codes: CodeTable) -> Brief:
     Who names services or types for a further placement has looked at the patient, so those are fit.
     """
     brief = asked.brief
-    if isinstance(asked, ReferralTriagedData) or asked.why in _ASKED_BY_NOBODY or brief.accept == "any":
+    if not isinstance(asked, PlacementRequestedData) or asked.why in _ASKED_BY_NOBODY or brief.accept == "any":
         return mapped(brief, codes)
     named = [one for one in dict.fromkeys(_type_of(one, directory) for one in brief.accept) if one is not None]
     fit = [one for one in named if one not in brief.service_types]
@@ -123,7 +126,7 @@ def request_of(
 
 def asked_for(brief: Brief, ranked: Ranked, asked: Asked) -> BookingRequestedData:
     """What booking is asked for."""
-    return BookingRequestedData(
+    return LeanBookingRequestedData(
         brief=brief,
         candidates=ranked.candidates,
         near_misses=ranked.near_misses,

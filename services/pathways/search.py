@@ -14,6 +14,7 @@ import numpy as np
 from contracts.directory import SERVICE_TYPES
 from contracts.people import Position
 from contracts.placements import Candidate, NearMiss
+from services.chassis.lean import lean
 from services.pathways.columns import Numbers
 from services.pathways.criteria import BITS, Criterion, failed
 from services.pathways.filters import (
@@ -46,6 +47,8 @@ from services.pathways.ranking import (
 from services.pathways.request import SearchRequest
 from services.pathways.roads import Journeys, Trip
 from services.pathways.search_rules import NATIONAL_KM, Distance
+
+LeanCandidate, LeanNearMiss = lean(Candidate), lean(NearMiss)
 
 MOST_CANDIDATES = 50
 MOST_CATCH_ALL = 2
@@ -217,7 +220,7 @@ class Search:
     ) -> Candidate:
         entry = self._snapshot.entries[slot]
         capacity = entry.capacity_at(request.at)
-        return Candidate(
+        return LeanCandidate(
             **(entry.always if not suffix else {**entry.always, "name": entry.name + suffix}),
             distance_km=round(metres / METRES, 2),
             opens_at=hours.opens_at,
@@ -268,7 +271,7 @@ class Search:
     def _near_miss(self, slot: int, request: SearchRequest, metres: float, bits: int, km: float) -> NearMiss:
         entry = self._snapshot.entries[slot]
         [criterion] = failed(bits)
-        return NearMiss(
+        return LeanNearMiss(
             service_id=entry.always["service_id"],
             name=entry.name,
             service_type=entry.service_type,

@@ -12,6 +12,7 @@ from contracts.referrals import PlacementRequested
 from contracts.topics import Topic
 from contracts.triage import ReferralTriaged
 from services.chassis.database import AUDIT, OUTBOX, Database
+from services.chassis.lean import lean
 from services.chassis.log import logger
 from services.chassis.metrics import INDEX_BYTES, INDEX_SERVICES, OUTBOX_OLDEST, OUTBOX_WAITING
 from services.chassis.outbox import Outbox
@@ -66,7 +67,7 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     service.measures([INDEX_SERVICES, INDEX_BYTES], index.count)
     service.runs("index", partial(tell_of, index))
     ranked = partial(rank, index=index, clock=utc_now, codes=codes)
-    service.reads(Topic.TRIAGE, ranked, ReferralTriaged)
+    service.reads(Topic.TRIAGE, ranked, lean(ReferralTriaged))
     service.reads(Topic.REFERRALS, ranked, PlacementRequested)
     outbox = Outbox(database, service.publisher)
     service.runs("outbox", outbox.drain)

@@ -7,10 +7,13 @@ from contracts.brief import Acuity, Disposition, Reason
 from contracts.people import Age
 from contracts.submissions import FastTest, Mark, Submission
 from contracts.triage import News2, Scores
+from services.chassis.lean import lean
 from services.triage.news2 import PARAMETERS, score, why_not_valid
 from services.triage.precedence import Found, Rules, Trial
 from services.triage.questions import UNKNOWN
 from services.triage.rule_pack import NOT_SCORED, OTHER
+
+LeanMark, LeanScores = lean(Mark), lean(Scores)
 
 
 class Decision(NamedTuple):
@@ -46,10 +49,10 @@ def decide(submission: Submission, rules: Rules, at: datetime) -> Decision:
         reasons = (*(flag.reasons[0] for flag in flags), *reasons[1:])
     return Decision(
         acuity=deciding.acuity,
-        disposition=pack.disposition_of[deciding.then.disposition],
+        disposition=rules.disposition_of[deciding.then.disposition],
         service_types=deciding.then.service_types,
         to_clinician=deciding.then.to_clinician,
-        scores=Scores(news2=news2, news2_not_scored=not_valid),
+        scores=LeanScores(news2=news2, news2_not_scored=not_valid),
         reasons=reasons,
         marks=tuple(marks_on(submission, found, odd, news2, rules)),
     )
@@ -95,11 +98,11 @@ def found_in(
         question = rules.pack.questions.get(id)
         pointer = f"/findings/answers/{id}"
         if question is None:
-            odd.append(Mark(code="question-unknown", pointer=pointer, text="The rules do not know this question."))
+            odd.append(LeanMark(code="question-unknown", pointer=pointer, text="The rules do not know this question."))
             continue
         found[id], oddity = question.read(answer, at)
         if oddity is not None:
-            odd.append(Mark(code=oddity[0], pointer=pointer, text=oddity[1]))
+            odd.append(LeanMark(code=oddity[0], pointer=pointer, text=oddity[1]))
     return found, odd
 
 
@@ -140,7 +143,7 @@ def marks_on(submission: Submission, found: Found, odd: list[Mark], news2: News2
     marks += odd
     if found["presentation"] == OTHER:
         marks.append(
-            Mark(
+            LeanMark(
                 code="presentation-unknown",
                 pointer="/presentation",
                 text="The rules do not know this presentation: a clinician decides.",
@@ -148,7 +151,7 @@ def marks_on(submission: Submission, found: Found, odd: list[Mark], news2: News2
         )
     if submission.patient.age is None:
         marks.append(
-            Mark(
+            LeanMark(
                 code="age-unknown",
                 pointer="/patient/age",
                 text="The age is unknown: the patient could be a child, so NEWS2 is not scored.",
@@ -156,7 +159,7 @@ def marks_on(submission: Submission, found: Found, odd: list[Mark], news2: News2
         )
     if news2 is not None and not news2.complete:
         marks.append(
-            Mark(
+            LeanMark(
                 code="news2-incomplete",
                 pointer="/observations",
                 text=f"NEWS2 is a lower bound. Not measured: {', '.join(PARAMETERS[name] for name in news2.missing)}.",
@@ -168,7 +171,7 @@ def marks_on(submission: Submission, found: Found, odd: list[Mark], news2: News2
         value = getattr(submission.observations, name)
         if value is not None and not least <= value <= most:
             marks.append(
-                Mark(
+                LeanMark(
                     code="implausible-observation",
                     pointer=f"/observations/{name}",
                     text=f"Unusual {PARAMETERS[name]}: measure it again. It was scored as it was given.",

@@ -6,6 +6,7 @@ from contracts.brief import Acuity, Disposition, Reason
 from contracts.envelope import Data
 from contracts.submissions import Mark, Submission
 from contracts.triage import Scores
+from services.chassis.lean import written
 from services.triage.asking import Asked, NamedType, asked_of, named
 from services.triage.decision import decide
 from services.triage.precedence import Rules
@@ -28,14 +29,9 @@ class DryRun(Data):
 def dry_run(submission: Submission, rules: Rules, at: datetime) -> DryRun:
     """Decide on a submission without referring anyone, as if it had been received at this time."""
     decision = decide(submission, rules, at)
-    return DryRun(
-        acuity=decision.acuity,
-        disposition=decision.disposition,
-        service_types=named(decision.service_types),
-        to_clinician=decision.to_clinician,
-        scores=decision.scores,
-        reasons=decision.reasons,
-        marks=decision.marks,
-        asks=asked_of(submission.presentation, rules),
-        rule_pack=rules.pack.full_name,
-    )
+    said = decision._asdict() | {
+        "service_types": named(decision.service_types),
+        "asks": asked_of(submission.presentation, rules),
+        "rule_pack": rules.pack.full_name,
+    }
+    return DryRun.model_validate_json(written(said))

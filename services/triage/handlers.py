@@ -7,11 +7,15 @@ from contracts.brief import Brief
 from contracts.people import PatientIdentity
 from contracts.submissions import ReferralSubmitted
 from contracts.triage import ReferralTriaged, ReferralTriagedData
+from services.chassis.lean import lean
 from services.triage.decision import Decision, decide
 from services.triage.precedence import Rules
 from services.triage.shadow import Shadow
 
 SOURCE = "onward/triage"
+
+LeanTriaged, LeanTriagedData = lean(ReferralTriaged), lean(ReferralTriagedData)
+LeanBrief, LeanPatientIdentity = lean(Brief), lean(PatientIdentity)
 
 
 async def triage(
@@ -24,7 +28,7 @@ async def triage(
     """Decide on each submission by the rules; a shadow looks on. `clock` gives the time in UTC."""
     time = clock()
     told = [
-        ReferralTriaged.effect_of(submitted, triaged(submitted, rules), source=SOURCE, time=time)
+        LeanTriaged.effect_of(submitted, triaged(submitted, rules), source=SOURCE, time=time)
         for submitted in submissions
     ]
     if shadow is not None:
@@ -35,9 +39,7 @@ async def triage(
 def triaged(submitted: ReferralSubmitted, rules: Rules) -> ReferralTriagedData:
     """The decision on one submission, with the brief that travels from here to the outcome."""
     decision = decide(submitted.data.submission, rules, submitted.time)
-    return ReferralTriagedData(
-        brief=brief_of(submitted, decision), scores=decision.scores, rule_pack=rules.pack.full_name
-    )
+    return LeanTriagedData(brief=brief_of(submitted, decision), scores=decision.scores, rule_pack=rules.pack.full_name)
 
 
 def brief_of(submitted: ReferralSubmitted, decision: Decision) -> Brief:
@@ -48,7 +50,7 @@ def brief_of(submitted: ReferralSubmitted, decision: Decision) -> Brief:
     received = submitted.data
     submission = received.submission
     patient = submission.patient
-    return Brief(
+    return LeanBrief(
         placement_id=submitted.id,
         answer_by=received.answer_by,
         accept=submission.accept,
@@ -63,7 +65,7 @@ def brief_of(submitted: ReferralSubmitted, decision: Decision) -> Brief:
         acuity=decision.acuity,
         reasons=decision.reasons,
         marks=received.marks + decision.marks,
-        patient=PatientIdentity(nhs_number=patient.nhs_number, contact=patient.contact),
+        patient=LeanPatientIdentity(nhs_number=patient.nhs_number, contact=patient.contact),
         referrer=received.referrer,
         desk=received.desk,
     )

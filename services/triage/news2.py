@@ -9,6 +9,9 @@ from contracts.envelope import Data
 from contracts.people import Patient
 from contracts.submissions import Consciousness, Observations
 from contracts.triage import News2
+from services.chassis.lean import lean
+
+LeanNews2 = lean(News2)
 
 Band = Literal["low", "low-medium", "medium", "high"]
 
@@ -188,7 +191,7 @@ def score(chart: Chart, seen: Observations) -> News2:
     total = sum(points.values())
     highest = max(points.values(), default=0)
     complete = len(points) == len(PARAMETERS)
-    return News2(
+    return LeanNews2(
         total=total,
         complete=complete,
         missing=() if complete else tuple(name for name in PARAMETERS if name not in points),

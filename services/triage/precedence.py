@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from contracts.brief import Acuity, Reason
+from services.chassis.lean import leaned
 from services.triage.combinations import EVERYTHING, Box, meet
 from services.triage.rule_pack import (
     NOT_SCORED,
@@ -58,7 +59,8 @@ class Rules:
             name: {band: self._tried(self.steps(name), band) for band in bands} for name in pack.presentations
         }
         """By presentation and NEWS2 band: what is tried in order. One of them always holds."""
-        self.oddities = tuple((tuple(oddity.condition.items()), oddity.mark) for oddity in pack.oddities)
+        self.oddities = tuple((tuple(oddity.condition.items()), leaned(oddity.mark)) for oddity in pack.oddities)
+        self.disposition_of = {code: leaned(disposition) for code, disposition in pack.disposition_of.items()}
         self.ages = tuple((years, word) for word, years in pack.ages.items())
 
     def steps(self, name: str) -> list[Step]:
@@ -110,7 +112,7 @@ class Rules:
                 if conclusion.reason not in reasons:
                     reasons = (*reasons, conclusion.reason)
             conditions = tuple((fact, words) for fact, words in step.condition.items() if fact != "news2_band")
-            tried.append(Trial(conditions, acuity, step.then, reasons))
+            tried.append(Trial(conditions, acuity, step.then, tuple(map(leaned, reasons))))
             if not conditions:
                 break
         return tuple(tried)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from contracts.submissions import ReferralSubmitted
 from contracts.topics import Topic
+from services.chassis.lean import lean
 from services.chassis.log import logger
 from services.chassis.service import Service
 from services.chassis.settings import Settings
@@ -26,7 +27,7 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     shadow = _shadow(own.shadow_rule_pack)
     if shadow is not None:
         service.runs("shadow", shadow.run)
-    service.reads(Topic.SUBMISSIONS, partial(triage, rules=rules, clock=_now, shadow=shadow), ReferralSubmitted)
+    service.reads(Topic.SUBMISSIONS, partial(triage, rules=rules, clock=_now, shadow=shadow), lean(ReferralSubmitted))
     service.serves(routes(rules, clock=_now))
     return service
 

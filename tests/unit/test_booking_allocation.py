@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from contracts.bookings import Tried
 from contracts.placements import BookingRequested
 from services.booking.diary import Diary, Given, Refused, allocate, latest_start, may_be_booked
+from services.chassis.lean import lean
 from tests.booking_requests import NOON, candidate, requested
 
 
@@ -78,7 +79,7 @@ def test_a_full_diary_falls_through_to_the_next_candidate() -> None:
     both = diaries(diary("S1"), diary("S2", (30, 1)))
     [decision] = allocate([requested(1, "S1", "S2")], both, NOON)
     assert [("S2", 30)] == where([decision])
-    assert (Tried(service_id="S1", name="Service S1", why="no free slot in time"),) == decision.tried
+    assert (lean(Tried)(service_id="S1", name="Service S1", why="no free slot in time"),) == decision.tried
     assert isinstance(decision, Given)
     assert 1 == decision.place
 
@@ -100,7 +101,7 @@ def test_a_slot_in_the_last_minute_is_in_time() -> None:
 def test_a_slot_after_the_dispositions_minutes_is_too_late() -> None:
     """Who must be seen within two hours is not booked for the minute after."""
     [decision] = allocate([requested(1, "S1", minutes=120)], diaries(diary("S1", (121, 1))), NOON)
-    assert Refused((Tried(service_id="S1", name="Service S1", why="no free slot in time"),)) == decision
+    assert Refused((lean(Tried)(service_id="S1", name="Service S1", why="no free slot in time"),)) == decision
 
 
 def test_a_disposition_without_a_time_means_within_the_hour() -> None:

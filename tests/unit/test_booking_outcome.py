@@ -11,6 +11,7 @@ from contracts.placements import BookingRequested
 from services.booking.diary import Given, Refused
 from services.booking.outcome import outcome_of
 from tests.booking_requests import DESK, NOON, candidate, requested
+from tests.recording import read_again
 
 REFERENCE = "100000000001"
 OWNED = "Clinical hub looks after the referral: telephone 01632 960000."
@@ -49,7 +50,7 @@ def exhausted(request: BookingRequested, refused: Refused = NOBODY, *, late: int
 def test_the_outcome_is_the_one_effect_of_its_request(decision: Given | Refused, contract: Any) -> None:
     """Of the same referral, in the same transaction; its id is made of the request's and the type alone."""
     request = requested(1, "S0")
-    event = outcome_of(request, decision, reference=REFERENCE, now=NOON)
+    event = read_again(outcome_of(request, decision, reference=REFERENCE, now=NOON))
     assert contract is type(event)
     assert effect_id(request.id, contract.TYPE) == event.id
     assert (request.subject, request.partitionkey, request.id, request.correlationid, NOON) == (

@@ -8,6 +8,8 @@ import pytest
 
 from contracts.directory import DAYS, CapacityReported, OpeningHours, OpeningPeriod, Service
 from contracts.people import Age, Position
+from contracts.placements import Candidate
+from services.chassis.lean import written
 from services.pathways.search import Ranked
 from tests.pathways_examples import (
     COMMUNITY,
@@ -52,7 +54,7 @@ def test_a_service_of_a_fit_type_is_a_candidate() -> None:
         "organisation": "ONW01",
         "telephone": "01632 960100",
         "instructions": "Ring ahead.",
-        "position": entry.position.model_dump(),
+        "position": entry.position,
         "distance_km": 12.34,
         "booking": "acceptance",
         "accept_within_minutes": 90,
@@ -61,7 +63,7 @@ def test_a_service_of_a_fit_type_is_a_candidate() -> None:
         "capacity": "amber",
         "why": "nearest suitable open hyper-acute stroke unit, 12.3 km; type 2 of 2 found fit",
     }
-    assert expected == candidate.model_dump()
+    assert Candidate.model_validate(expected) == Candidate.model_validate_json(written(candidate))
 
 
 def test_distance_is_along_the_great_circle() -> None:

@@ -26,6 +26,7 @@ from services.triage.rule_pack import load
 from services.triage.settings import SHIPPED
 from tests.device_examples import Clocks
 from tests.pathways_examples import CODES, index_of
+from tests.recording import read_again
 
 NOW = datetime(2026, 3, 2, 16, 40, tzinfo=UTC)
 RULES = Rules(load(SHIPPED))
@@ -60,7 +61,7 @@ async def test_a_patient_at_sea_or_abroad_is_accepted_marked_and_given_to_the_de
         )
         [triaged] = await triage([submitted], rules=RULES, clock=lambda: NOW)
         [requested] = await rank([triaged], index=DIRECTORY, clock=lambda: NOW, codes=CODES)
-        outcome = outcome_of(requested, Refused(), reference="", now=NOW)
+        outcome = read_again(outcome_of(requested, Refused(), reference="", now=NOW))
         assert isinstance(outcome, BookingExhausted)
         answer = json.loads(body_of(outcome))
         entry = Entry(

@@ -117,7 +117,7 @@ def test_every_decision_ends_in_an_acuity_and_a_type_or_a_clinician(submission: 
     decision = decide(submission, RULES, NOW)
     assert decision.acuity in ACUITIES
     assert decision.to_clinician == (not decision.service_types)
-    assert PACK.disposition_of[decision.disposition.code] == decision.disposition
+    assert RULES.disposition_of[decision.disposition.code] == decision.disposition
     assert decision.reasons
     assert (decision.scores.news2 is None) == (decision.scores.news2_not_scored is not None)
 

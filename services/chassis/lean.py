@@ -1,0 +1,215 @@
+"""Lean stand-ins for contracts: classes made from them that read and write the same JSON several times faster.
+
+A stand-in has the contract's attributes, properties and methods, and no more: it is no instance of the contract, checks
+nothing when code makes one, and has no room for attributes that the contract does not name. What is read and is not
+plainly right, or has such attributes, is read by the contract instead, which refuses it or keeps all of it. So a
+handler may be given either, and looks at attributes alone. Of a second, what is beyond a millionth is rounded here and
+cut there.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from functools import cache, lru_cache, partial, reduce
+from operator import or_
+from types import FunctionType, NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
+
+import msgspec
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
+from pydantic import AwareDatetime, BaseModel, StringConstraints, TypeAdapter, WithJsonSchema
+from pydantic.fields import FieldInfo
+
+from contracts.envelope import Event, Text
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_NOT_PLAIN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises of JSON that it does not take."""
+
+_WITHOUT_NUL = get_args(Text)[1]
+_SIMPLE = (bool, int, float, str, NoneType)
+_UNIONS = (Union, UnionType)
+
+
+class _Judged(type):
+    """A type that msgspec cannot express: the contract's own rules read what is there."""
+
+    judge: Callable[[Any], Any]
+
+    def __instancecheck__(cls, _: Any) -> bool:
+        return True  # whatever they make of it
+
+
+class _Inexpressible(Exception):
+    """msgspec has no such rule."""
+
+
+def lean(model: type[Model]) -> type[Model]:
+    """The stand-in for a contract or a part of one; the same for the same."""
+    return cast("type[Model]", _stand_in(model))
+
+
+def leaned(value: Model) -> Model:
+    """The stand-in that says what a contract's instance says; the instance itself where there is no room for all."""
+    try:
+        made = msgspec.json.decode(value.model_dump_json(), type=_stand_in(type(value)), dec_hook=_judge)
+    except _NOT_PLAIN:
+        return value
+    return cast("Model", made)
+
+
+@cache
+def _stand_in(model: type[BaseModel]) -> type[msgspec.Struct]:
+    if model.__pydantic_decorators__.model_validators or model.__pydantic_decorators__.field_validators:
+        raise _Inexpressible
+    methods: dict[str, Any] = {
+        name: value
+        for base in reversed(model.__mro__)
+        if issubclass(base, BaseModel) and base is not BaseModel
+        for name, value in vars(base).items()
+        if isinstance(value, FunctionType | property | classmethod) and not name.startswith("__")
+    }
+    is_event = issubclass(model, Event)
+    if is_event:
+        methods |= {name: getattr(model, name) for name in ("TYPE", "TOPIC", "CLASSIFICATION", "SCHEMA_VERSION")}
+        methods["to_json"] = _to_json
+    made = msgspec.defstruct(
+        f"Lean{model.__name__}",
+        [_field(name, info) for name, info in model.model_fields.items()],
+        namespace=methods | {"model_fields": model.model_fields, "model_copy": _model_copy},
+        module=__name__,
+        kw_only=True,
+        frozen=not is_event,
+        dict=is_event,  # where it keeps its JSON
+        gc=is_event,
+        forbid_unknown_fields=True,
+    )
+    if is_event:
+        decode = msgspec.json.Decoder(made, dec_hook=_judge).decode
+        made.read = staticmethod(partial(_read, cast("type[Event]", model), decode))  # type: ignore[attr-defined]
+    return made
+
+
+def _read(model: type[Event], decode: Any, value: bytes) -> Any:
+    """The event in a Kafka value, which is kept as it came. Raises pydantic's ValidationError."""
+    if b"\\u0000" in value:
+        return model.read(value)
+    try:
+        event = decode(value)
+    except _NOT_PLAIN:
+        return model.read(value)
+    event._kept = value
+    return event
+
+
+def _to_json(self: Any) -> bytes:
+    """The Kafka value, UTF-8 JSON: as it was read, or made anew for a new event."""
+    kept: bytes | None = self.__dict__.get("_kept")
+    if kept is None:
+        kept = self._kept = written(self)
+    return kept
+
+
+def _model_copy(self: Any, *, update: Mapping[str, Any]) -> Any:
+    """The same but for this, as pydantic's models have it."""
+    return msgspec.structs.replace(self, **update)
+
+
+def _plainly(value: Any) -> Any:
+    """Parts that are the contract's own instances stand among lean ones, as what it read or what a setting holds."""
+    if isinstance(value, BaseModel):
+        return msgspec.Raw(value.__pydantic_serializer__.to_json(value))
+    raise NotImplementedError(f"{type(value).__name__} has no place in a contract")
+
+
+written = msgspec.json.Encoder(enc_hook=_plainly).encode
+"""JSON of a stand-in, or of whatever has some in it."""
+
+
+def _judge(kind: Any, value: Any) -> Any:
+    return kind.judge(value)
+
+
+def _field(name: str, info: FieldInfo) -> tuple[str, Any] | tuple[str, Any, Any]:
+    kind = _kind(Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation)
+    if info.is_required():
+        return name, kind
+    if info.default_factory is not None:
+        return name, kind, msgspec.field(default_factory=info.default_factory)  # type: ignore[arg-type]
+    default = info.default
+    if isinstance(default, BaseModel):
+        default = leaned(default)
+    return name, kind, default
+
+
+def _kind(annotation: Any) -> Any:
+    """What msgspec is to read in the place of a type."""
+    try:
+        return _expressed(annotation)
+    except _Inexpressible:
+        adapter = TypeAdapter(annotation)
+        return _judged(lambda value: adapter.validate_json(msgspec.json.encode(value)))
+
+
+def _judged(judge: Callable[[Any], Any]) -> _Judged:
+    return _Judged("Judged", (), {"judge": staticmethod(judge)})
+
+
+def _expressed(annotation: Any) -> Any:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if annotation is AwareDatetime:
+        return Annotated[datetime, msgspec.Meta(tz=True)]
+    if origin is Annotated:
+        return _bounded(arguments[0], arguments[1:])
+    if origin in _UNIONS:
+        if sum(one not in _SIMPLE and get_origin(one) is not Literal for one in arguments) > 1:
+            raise _Inexpressible  # msgspec cannot tell them apart
+        return reduce(or_, (one if one is NoneType else _expressed(one) for one in arguments))
+    if origin in (tuple, dict):
+        return origin[tuple(one if one is Ellipsis else _kind(one) for one in arguments)]
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return _stand_in(annotation)
+    return annotation
+
+
+def _bounded(annotation: Any, rules: Iterable[Any]) -> Any:
+    bounds: dict[str, Any] = {}
+    for rule in rules:
+        match rule:
+            case Ge() | Gt() | Le() | Lt() | MinLen() | MaxLen():  # msgspec calls them by the same names
+                bounds |= asdict(rule)
+            case StringConstraints():
+                said = {name: value for name, value in vars(rule).items() if value is not None}
+                if annotation is str and said.keys() == {"pattern"}:
+                    return _matching(said["pattern"])
+                if said.keys() - {"min_length", "max_length"}:
+                    raise _Inexpressible
+                bounds |= said
+            case FieldInfo():
+                annotation = _bounded(annotation, rule.metadata)
+            case WithJsonSchema():
+                pass
+            case _ if rule is _WITHOUT_NUL:
+                pass  # looked for in all of the record at once
+            case _:
+                raise _Inexpressible
+    if not bounds:
+        return _expressed(annotation)
+    choices = get_args(annotation) if get_origin(annotation) in _UNIONS else (annotation,)
+    bounded = (one if one is NoneType else Annotated[_expressed(one), msgspec.Meta(**bounds)] for one in choices)
+    return reduce(or_, bounded)
+
+
+def _matching(pattern: str) -> Any:
+    """A text that matches. Many are names that come again and again, so the latest verdicts are remembered."""
+    matches = re.compile(re.sub(r"\$$", r"\\Z", pattern)).search  # in Python `$` would let a line's end pass
+
+    @lru_cache(1024)
+    def judge(text: Any) -> str:
+        if isinstance(text, str) and matches(text):
+            return text
+        raise ValueError("another pattern")
+
+    return _judged(judge)
