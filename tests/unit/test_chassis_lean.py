@@ -30,7 +30,7 @@ def judged(contract: type[Event], value: bytes) -> Any:
     try:
         return json.loads(contract.read(value).model_dump_json())
     except ValidationError as error:
-        return error.errors(include_url=False, include_context=False)
+        return error.errors(include_url=False, include_context=False, include_input=False)
 
 
 def taken(contract: type[Event], value: bytes) -> Any:
@@ -38,7 +38,7 @@ def taken(contract: type[Event], value: bytes) -> Any:
     try:
         read = lean(contract).read(value)
     except ValidationError as error:
-        return error.errors(include_url=False, include_context=False)
+        return error.errors(include_url=False, include_context=False, include_input=False)
     return json.loads(read.model_dump_json() if isinstance(read, contract) else written(read))
 
 
