@@ -195,9 +195,9 @@ async def false_fulls(process: Booking, outcomes: Sequence[Any]) -> list[tuple[s
 
 def confirmed(outcomes: Sequence[Any]) -> list[BookingConfirmed]:
     """Those that got a place."""
-    return [one for one in outcomes if isinstance(one, BookingConfirmed)]
+    return [one for one in outcomes if one.type == BookingConfirmed.TYPE]
 
 
 def exhausted(outcomes: Sequence[Any]) -> list[BookingExhausted]:
     """Those that did not."""
-    return [one for one in outcomes if isinstance(one, BookingExhausted)]
+    return [one for one in outcomes if one.type == BookingExhausted.TYPE]

@@ -13,6 +13,7 @@ from services.booking.diary import Diary, Given, allocate, latest_start, may_be_
 from services.booking.outcome import outcome_of
 from services.chassis.database import Connection, Database
 from services.chassis.failures import Transient, Unfinished
+from services.chassis.lean import lean
 
 TOLD = """
 -- What was told of each placement of the batch. It never changes, so no transaction is needed.
@@ -49,7 +50,7 @@ select (select count(*) from placed) as placed,
     (select count(starts_at) from given) = (select coalesce(sum(patients), 0) from held) as all_held
 """
 
-_OUTCOMES: dict[str, type[Event]] = {one.TYPE: one for one in (BookingConfirmed, BookingExhausted)}
+_OUTCOMES: dict[str, type[Event]] = {one.TYPE: one for one in (lean(BookingConfirmed), lean(BookingExhausted))}
 REFERENCES_A_BLOCK = 1000
 NOT_LISTED_YET = timedelta(seconds=30)
 """How long a placement may wait for a service that pathways knows and booking has not read of yet: it alone waits."""
