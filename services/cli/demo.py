@@ -6,7 +6,6 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -18,6 +17,7 @@ import httpx
 
 from contracts.people import Position
 from services.cli import local
+from services.cli.afterwards import Desks, Heard, show
 from services.cli.connection import TRUST, Connection
 from services.cli.directory import SHIPPED, load
 from services.cli.facts import Fact, line_of
@@ -70,6 +70,9 @@ class Summary:
     asked_again: int = 0
     messages: int = 0
     lost: int = 0
+    accepted: int = 0
+    rebooked: int = 0
+    freed: int = 0
     p50_ms: float = 0.0
     p90_ms: float = 0.0
     p99_ms: float = 0.0
@@ -92,8 +95,7 @@ def run(count: int, *, tell: Tell, port: int, folder: Path = FOLDER) -> Summary:
         local.wait_until_ready(system)
         tell(f"Ready at {system.base_url}: {loaded['services']['added']} services, {loaded['desks']['added']} desks")
         tell("What the crews see of each kind of incident, and who is told downstream (>):\n")
-        crew = Connection(system.base_url, system.token(TRUST, "demo-crew", "paramedic"))
-        return asyncio.run(_shift(crew, count, tell, folder))
+        return asyncio.run(_shift(system, count, tell, folder))
     finally:
         local.stop(folder, say=lambda _: None)
 
@@ -135,10 +137,10 @@ class Screens:
         return "send"
 
 
-async def _shift(crew: Connection, count: int, tell: Tell, folder: Path) -> Summary:
-    facts: list[Fact] = []
-    heard = asyncio.Event()
-    listening = asyncio.create_task(_listen(crew, facts, heard, tell))
+async def _shift(system: local.LocalSystem, count: int, tell: Tell, folder: Path) -> Summary:
+    crew = Connection(system.base_url, system.token(TRUST, "demo-crew", "paramedic"))
+    heard = Heard()
+    listening = asyncio.create_task(_listen(crew, heard, tell))
     queues = [Queue(folder / f"device-{number}.sqlite") for number in range(1, CREWS + 1)]
     try:
         now = datetime.now(UTC)
@@ -146,7 +148,9 @@ async def _shift(crew: Connection, count: int, tell: Tell, folder: Path) -> Summ
         screens = Screens(tell, clock_of_this_machine())
         await _refer_all(crew, incidents, queues, screens)
         answers = {key: entry for queue in queues for key, entry in queue.entries.items()}
-        summary = await _account(incidents, [answers[one.key] for one in incidents], screens, facts, heard)
+        entries = [answers[one.key] for one in incidents]
+        summary = await _account(incidents, entries, screens, heard)
+        await _go_on(system, entries, heard, tell, summary)
         if listening.done():
             listening.result()
         return summary
@@ -157,11 +161,22 @@ async def _shift(crew: Connection, count: int, tell: Tell, folder: Path) -> Summ
             queue.close()
 
 
-async def _listen(crew: Connection, facts: list[Fact], heard: asyncio.Event, tell: Tell) -> None:
+async def _go_on(system: local.LocalSystem, entries: list[Entry], heard: Heard, tell: Tell, summary: Summary) -> None:
+    """Show what becomes of some of the referrals afterwards, and count it."""
+    answered = [(one.scenario, one.answer) for one in entries if one.answer and one.outcome]
+    tell("\nWhat becomes of three of them afterwards, as their receivers and the desk act:")
+    async with httpx.AsyncClient(base_url=system.base_url) as client:
+        desks = Desks(client, lambda organisation: system.token(organisation, "demo", "desk"), tell)
+        found = await show(answered, heard, desks, tell, referrer=TRUST)
+    summary.accepted, summary.rebooked, summary.freed = found.accepted, found.rebooked, found.freed
+    summary.wrong += found.wrong
+
+
+async def _listen(crew: Connection, heard: Heard, tell: Tell) -> None:
     """Keep every fact from the first on, and show what arrives downstream."""
     async for fact in follow(crew, since=BEGINNING):
-        facts.append(fact)
-        heard.set()
+        heard.facts.append(fact)
+        heard.bell.set()
         if fact.type == "notification.sent":
             tell(f"                              > {line_of(fact)}")
 
@@ -224,8 +239,7 @@ async def _account(
     incidents: list[Incident],
     answers: list[Entry],
     screens: Screens,
-    facts: list[Fact],
-    heard: asyncio.Event,
+    heard: Heard,
 ) -> Summary:
     summary = Summary(sent=len(incidents), kept_without_signal=len(screens.kept), asked_again=len(screens.asked))
     online = [seconds * 1000 for key, seconds in screens.seconds.items() if key not in screens.kept]
@@ -242,8 +256,9 @@ async def _account(
             if answer.answer and answer.outcome
         }
     )
-    told = await _messages_seen(facts, heard, expected)
-    outcomes = _facts_about(facts, "booking.confirmed", "booking.exhausted")
+    await heard.until(lambda facts: _facts_about(facts, "notification.sent") == expected, DOWNSTREAM_SECONDS)
+    told = _facts_about(heard.facts, "notification.sent")
+    outcomes = _facts_about(heard.facts, "booking.confirmed", "booking.exhausted")
     summary.messages = sum(told.values())
     summary.lost = sum(1 for referral in expected if outcomes[referral] != 1)
     summary.wrong += [
@@ -252,16 +267,6 @@ async def _account(
         if told[referral] != wanted
     ]
     return summary
-
-
-async def _messages_seen(facts: list[Fact], heard: asyncio.Event, expected: Counter[str]) -> Counter[str]:
-    """How many messages each referral led to, once they are all there, or the time is up."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(DOWNSTREAM_SECONDS):
-            while _facts_about(facts, "notification.sent") != expected:
-                heard.clear()
-                await heard.wait()
-    return _facts_about(facts, "notification.sent")
 
 
 def _count(summary: Summary, incident: Incident, answer: Entry) -> None:
@@ -300,6 +305,8 @@ def lines(summary: Summary) -> list[str]:
     out = [
         f"sent {summary.sent}   held {summary.held}   fell through {summary.fell_through}   "
         f"proposed {summary.proposed}   messages {summary.messages}   lost {summary.lost}",
+        f"afterwards: accepted and seen {summary.accepted}, rejected and rebooked {summary.rebooked}, "
+        f"cancelled and the slot free again {summary.freed}",
         f"written down without signal {summary.kept_without_signal}, of which too old and asked again "
         f"{summary.asked_again}",
         f"with signal, from written down to answered: p50 {summary.p50_ms} ms, p90 {summary.p90_ms} ms, "
