@@ -16,7 +16,14 @@ from services.invariants.log import Log, Logged, Origin, Seen, Unreadable, consu
 from services.invariants.stored import STORED
 from services.invariants.told import FACTS, KEPT, LED, schemas_of
 
-FLOW = (Topic.NOTIFICATIONS, Topic.BOOKINGS, Topic.PLACEMENTS, Topic.TRIAGE, Topic.SUBMISSIONS)
+FLOW = (
+    Topic.NOTIFICATIONS,
+    Topic.BOOKINGS,
+    Topic.PLACEMENTS,
+    Topic.REFERRALS,
+    Topic.TRIAGE,
+    Topic.SUBMISSIONS,
+)
 """From the last to the first: an effect is seen before its cause is looked at."""
 
 READERS = tuple(

@@ -7,9 +7,11 @@ from contracts import referrals
 from contracts.bookings import BookingConfirmed, BookingExhausted
 from contracts.envelope import Event
 from contracts.placements import BookingRequested
+from contracts.referrals import PlacementRequested
 from contracts.submissions import ReferralSubmitted
 from contracts.topics import Topic
 from contracts.triage import ReferralTriaged
+from services.invariants.heard import NOT_HEARD, TOLD_TO_PEOPLE
 
 OUTCOMES = (BookingConfirmed.TYPE, BookingExhausted.TYPE)
 
@@ -60,6 +62,14 @@ LED = (
         Topic.TRIAGE,
         "pathways",
         ReferralTriaged.TYPE,
+        Topic.PLACEMENTS,
+        (BookingRequested.TYPE,),
+    ),
+    Led(
+        "For a further placement that pathways has read booking is asked for it",
+        Topic.REFERRALS,
+        "pathways",
+        PlacementRequested.TYPE,
         Topic.PLACEMENTS,
         (BookingRequested.TYPE,),
     ),
@@ -115,10 +125,18 @@ KEPT = (
         OUTCOMES,
         """
         select fact.id from fact left join notification.messages m on m.cause = fact.id
+        where fact.transaction = fact.placement -- what came of a further placement is told by referrals
         group by fact.id
         having count(*) filter (where m.audience = 'referrer') <> 1
             or bool_or(m.reason = 'booking.confirmed') and count(*) filter (where m.audience = 'service') <> 1
         """,
+    ),
+    Kept(
+        "Each who must hear what became of a referral, and notification has read, has one message; nobody else has",
+        Topic.REFERRALS,
+        "notification",
+        TOLD_TO_PEOPLE,
+        NOT_HEARD,
     ),
     Kept(
         "An outcome that the gateway has read answers the sender's next try under its key",

@@ -19,7 +19,7 @@ class Organisation(Part):
 class Reachable(Part):
     """How a patient may be told."""
 
-    contact: Contact
+    contact: Contact = Contact()
 
 
 class _Brief(Part):

@@ -1,7 +1,9 @@
 """`onward check` finds each thing that must never happen, once it has been made to happen."""
 
 from pathlib import Path
+from uuid import uuid4
 
+import httpx
 import psycopg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -9,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from contracts.topics import PARTITIONS, Topic
 from services.chassis.kafka import Kafka
+from services.chassis.partitions import partition_of
 from services.cli.checking import described, lines_of
 from services.cli.connection import TRUST
 from services.device.queue import Queue
@@ -57,6 +60,7 @@ async def test_each_invariant_is_seen_to_break(
     queue = Queue(tmp_path / "device.sqlite")
     await send_all(system.url("gateway"), system.token(TRUST, "paramedic"), queue, count=REFERRALS, at_once=4, seed=3)
     queue.close()
+    await _ask_for_something(system, database)
     before = await once_nothing_is_under_way(kafka, database, prefix)
     system.stop()
 
@@ -73,6 +77,32 @@ async def test_each_invariant_is_seen_to_break(
     assert all(one.examples for one in after.findings)
     assert (False, False) == (after.holds, described(after)["holds"])
     assert f"0 hold, {len(after.findings)} are broken, 0 could not be checked" == lines_of(after)[-1]
+
+
+async def _ask_for_something(system: System, database: str) -> None:
+    """Of every fourth referral that has a place something else is asked: accepted, rejected, spoken of, moved."""
+    with psycopg.connect(database) as connection:
+        placed = connection.execute(
+            "select id::text, receiver from referrals.referrals where state = 'placed' order by id"
+        ).fetchall()
+    # What is moved first is of the partitions whose placements are lost afterwards.
+    placed.sort(key=lambda row: not PARTITIONS // 3 <= partition_of(row[0]) < 2 * PARTITIONS // 3)
+    asked = (
+        (None, {"action": "rebook", "accept": "any"}),
+        ("receiver", {"action": "accept"}),
+        ("receiver", {"action": "reject", "reason": "no-capacity"}),
+        (None, {"action": "leave_message", "words": "Her son is on his way."}),
+    )
+    answers = []
+    async with httpx.AsyncClient(base_url=system.url("gateway"), timeout=30) as client:
+        for number, (referral, receiver) in enumerate(placed):
+            by, action = asked[number % len(asked)]
+            token = system.token(receiver if by else TRUST, "paramedic")
+            headers = {"authorization": f"Bearer {token}", "idempotency-key": str(uuid4())}
+            answer = await client.post(f"/referrals/{referral}/actions", json=action, headers=headers)
+            answers.append((action["action"], answer.status_code))
+    assert {"rebook", "accept", "reject", "leave_message"} == {action for action, _ in answers}
+    assert {200, 202, 409} >= {status for _, status in answers}, answers
 
 
 async def _lose_a_third_of_what_followed(kafka: Kafka, prefix: str) -> None:

@@ -10,6 +10,8 @@ from contracts.people import Referrer
 from services.notification.facts import Fact
 from services.notification.hearing import HEARS, MISSED, messages_about
 from services.notification.messages import SOURCE, Message, sent_json
+from services.notification.outcomes import Confirmed, Exhausted
+from tests.contracts.golden_examples import VALID
 from tests.notification_examples import (
     BY_EMAIL,
     BY_TEXT,
@@ -57,6 +59,7 @@ from tests.notification_facts import (
 )
 
 FORMER = "former_service"
+OUTCOMES: dict[str, Any] = {view.TYPE: view for view in (Confirmed, Exhausted)}
 LONGEST_TEXT_MESSAGE = 918
 """Characters (NHS Notify's limit for SMS)."""
 
@@ -124,6 +127,16 @@ def test_who_hears(fact: Fact, expected: list[str]) -> None:
 def test_every_fact_that_is_read_is_heard_of() -> None:
     """What nobody hears of is not read. What is given back when nobody wanted it any more is told by its messages."""
     assert set(VIEWS) == {hears.fact.TYPE for hears in HEARS} | {"booking.withdrawn"}
+
+
+@pytest.mark.parametrize("type_", [*VIEWS, *OUTCOMES])
+def test_whatever_the_contract_allows_is_read(type_: str) -> None:
+    """Also what leaves out all that may be left out, and a patient of whom nothing is known."""
+    views = VIEWS | OUTCOMES
+    examples = [example for example in VALID if example.type == type_]
+    assert [example.document["id"] for example in examples] == [
+        str(views[type_].read(example.value).id) for example in examples
+    ]
 
 
 def test_organisations_hear_in_their_own_inbox_and_the_patient_by_their_channel() -> None:
