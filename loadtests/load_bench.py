@@ -123,7 +123,7 @@ class Turns:
 @asynccontextmanager
 async def turns(*names: str) -> AsyncIterator[Turns]:
     """Onward, and the peers of these names."""
-    under_load = system.start()
+    under_load = await asyncio.to_thread(system.start)
     started: dict[str, Peer] = {}
     try:
         async with _laid(under_load, names) as databases:
@@ -278,7 +278,7 @@ async def closed_loops() -> Figures:
 
 async def transactions() -> Figures:
     """The single transaction, open loop, beside (d), the bare echo over the same Kafka."""
-    under_load = system.start()
+    under_load = await asyncio.to_thread(system.start)
     try:
         began = datetime.now(UTC)
         found = await transaction.in_turns(
@@ -302,7 +302,7 @@ async def transactions() -> Figures:
 
 async def watched() -> Figures:
     """From a submission over HTTP to its last message seen on the topic by a reader downstream, 200 a second."""
-    under_load = system.start()
+    under_load = await asyncio.to_thread(system.start)
     try:
         return await _watched(Target.local(under_load))
     finally:
@@ -344,7 +344,9 @@ async def scenario(name: str) -> Run:
     """A shipped scenario on a system of its own."""
     written = read(file_of(name))
     wanted = written.directory
-    under_load = system.start(services=wanted.services, room=wanted.room, horizon_days=wanted.horizon_days)
+    under_load = await asyncio.to_thread(
+        system.start, services=wanted.services, room=wanted.room, horizon_days=wanted.horizon_days
+    )
     try:
         with _journal() as journal:
             done = await run(Run(written, Asked(), Target.local(under_load), Path(), journal))
@@ -389,7 +391,7 @@ async def overloads() -> Figures:
 
 async def growth() -> Figures:
     """CPU a referral, of services, Kafka and PostgreSQL together, with few and with many referrals stored."""
-    under_load = system.start()
+    under_load = await asyncio.to_thread(system.start)
     try:
         target = Target.local(under_load)
         templates = streams.templates(AROUND, 5, 4_000, target)

@@ -205,6 +205,7 @@ def page(costs: Costs) -> str:
 
 async def measure() -> dict[str, Any]:
     """What a referral costs, on a system of its own: after a warm-up, over a burst."""
+    import asyncio
     from datetime import UTC, datetime
 
     import asyncpg
@@ -215,7 +216,7 @@ async def measure() -> dict[str, Any]:
     from loadtests.sampling import usage_of
     from loadtests.target import Target
 
-    under_load = system.start()
+    under_load = await asyncio.to_thread(system.start)
     try:
         target = Target.local(under_load)
         templates = streams.templates(AROUND, 7, 4_000, target)
