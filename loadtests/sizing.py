@@ -7,6 +7,7 @@ kept. It says where figures come from, and nothing that it was not told.
 
 import argparse
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
@@ -240,7 +241,8 @@ async def measure() -> dict[str, Any]:
         system.stop()
     said = (
         f"`python -m loadtests.sizing --measure` on {psutil.cpu_count()} cores that all share, "
-        f"{datetime.now(UTC):%d %B %Y}: a burst of {REFERRALS:,} after one of 1,000"
+        f"{datetime.now(UTC):%d %B %Y}: a burst of {REFERRALS:,} after one of 1,000, "
+        f"with a load average of {os.getloadavg()[0]:.0f}"
     )
     return {
         "cpu_ms": {name: round((cpu_after[name] - cpu[name]) / REFERRALS * 1000, 3) for name in cpu},
