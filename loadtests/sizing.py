@@ -136,6 +136,11 @@ $costs
 Services by the process that hosts them (`edge`: gateway, pathways and all routes; `decide`: triage, booking; `record`:
 notification, referrals). Bytes on the log are of one copy; bytes in the database are with their indexes.
 
+These are a burst's, whose batches are large. At low rates a referral is a batch of its own, and polling costs what it
+costs: at 70 answered transactions a second a referral took 13 ms of all processes together, HTTP included
+(`onward load run single-transaction --shorten 4`, same day and machine, load average 7). England's peak would then keep
+a twentieth of one core busy: what it needs is replicas that may fail and room on disks, not cores.
+
 ## What is assumed
 
 $assumed
