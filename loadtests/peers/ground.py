@@ -87,8 +87,14 @@ class Book:
         )
 
     async def requests(self, submissions: Sequence[ReferralSubmitted]) -> list[BookingRequested]:
-        """Triage and search of a batch, by what the services themselves do with one; nothing is written as JSON."""
-        return await self.ranked(await triage(submissions, rules=self.rules, clock=utc_now))
+        """Triage and search of a batch, by what the services themselves do with one.
+
+        What a handler tells is made to be written, and the next step needs it read: that costs the peers what it costs
+        Onward, though they publish none of it.
+        """
+        triaged = await triage(submissions, rules=self.rules, clock=utc_now)
+        asked = await self.ranked([ReferralTriaged.read(one.to_json()) for one in triaged])
+        return [BookingRequested.read(one.to_json()) for one in asked]
 
     async def ranked(
         self, events: Sequence[ReferralTriaged], clock: Callable[[], datetime] = utc_now
