@@ -22,10 +22,10 @@ from contracts.directory import (
 )
 from contracts.people import Age, Position
 from services.pathways.capacity import CapacityOrder
-from services.pathways.filters import METRES
+from services.pathways.globe import METRES
 from services.pathways.index import Index
 from services.pathways.request import AgeSpan, Area, Needs, SearchRequest
-from services.pathways.search import Place, explain, places_of_many, search, search_many
+from services.pathways.search import Place, Search, explain, places_of_many, search, search_many
 from services.pathways.search_rules import SearchRules
 from tests import plain_search
 from tests.pathways_examples import HERE, NOON, listed, reported, service
@@ -131,6 +131,9 @@ class Bytes:
         """One of the values."""
         return values[next(self._bytes) % len(values)]
 
+
+FEW = 0.02
+"""Services of a type that are looked at first, about: so few that a part of the square is looked at in any case."""
 
 QUERY_BYTES, SERVICE_BYTES = 24, 40
 
@@ -310,6 +313,9 @@ def compare(asked: bytes, drawn: list[bytes]) -> list[str]:
     assert expected.candidates == [(one.service_id, one.distance_km) for one in ranked.candidates]
     [places] = places_of_many(index.snapshot, [request])
     assert expected.candidates == shown(places)
+    # Who looks at the nearest first, however few, finds the same and says the same.
+    assert [places] == places_of_many(index.snapshot, [request], about_at_first=FEW)
+    assert [ranked] == Search(index.snapshot, [request], about_at_first=FEW).ranked()
     assert expected.near_misses == [(miss.service_id, miss.failed) for miss in ranked.near_misses]
     assert expected.proposed == (ranked.proposed and ranked.proposed.service_id)
     assert expected.catch_all == [one.service_id for one in ranked.catch_all]

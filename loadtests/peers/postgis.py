@@ -20,15 +20,17 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import psutil
 
 from contracts.directory import CapacityReportedData, Service
 from contracts.people import Age
 from loadtests.searches import DAYS, MONDAY
-from services.pathways.filters import Square, session_minutes
+from services.pathways.asked import session_minutes
+from services.pathways.globe import Square
 from services.pathways.index import GENDER_BITS
 from services.pathways.opening_hours import Timetable
+from services.pathways.ranking import MOST_CANDIDATES
 from services.pathways.request import SearchRequest
-from services.pathways.search import MOST_CANDIDATES
 from services.pathways.search_rules import LOWEST_RANK, SearchRules
 
 PACKAGE = "postgresql-15-postgis-3"
@@ -57,9 +59,7 @@ create table services (
     open_within interval, red_until timestamptz,
     -- When it is open, written out: one look at a range type answers for any session.
     open tstzmultirange,
-    place geometry(Point, 4326) generated always as (st_setsrid(st_makepoint(longitude, latitude), 4326)) stored,
-    globe geography(Point, 4326)
-        generated always as (st_setsrid(st_makepoint(longitude, latitude), 4326)::geography) stored
+    place geometry(Point, 4326) generated always as (st_setsrid(st_makepoint(longitude, latitude), 4326)) stored
 );
 create table ranks (strategy text, service_type integer, rank integer, primary key (strategy, service_type));
 """
@@ -73,15 +73,14 @@ vacuum (analyze) ranks;
 """
 
 SEARCH = f"""
-select service_id, metres, name, service_type, organisation, telephone, instructions, booking, accept_within_minutes,
-       latitude, longitude, red_until
+select service_id, metres
 from (
   select *, row_number() over (
     partition by service_type order by elsewhere, rank, tie, metres, service_id
   ) as of_its_type
   from (
-    select services.*, coalesce(ranks.rank, {LOWEST_RANK}) as rank,
-      round(st_distance(globe, st_point({{longitude}}, {{latitude}}, 4326)::geography, false)) as metres,
+    select services.service_id, services.service_type, coalesce(ranks.rank, {LOWEST_RANK}) as rank,
+      round(st_distancesphere(place, st_point({{longitude}}, {{latitude}}, 4326))) as metres,
       promoted_to <> '{{{{}}}}' and not promoted_to && {{areas}} as elsewhere,
       case when organisation = {{surgery}} then 0
            when {{surgery}} = any(commissioned_by) then case when restricted then 1 else 2 end
@@ -154,7 +153,13 @@ class PostGis:
 
     def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", rules: SearchRules) -> None:
         self._connection = connection
+        self._server = psutil.Process(connection.get_server_pid())
         self._rules = rules
+
+    def cpu_seconds(self) -> float:
+        """The CPU time that the server process of this connection has taken so far."""
+        times = self._server.cpu_times()
+        return float(times.user + times.system)
 
     async def prepare(self) -> None:
         """Plan both statements."""

@@ -15,7 +15,8 @@ Numbers = NDArray[np.integer[Any]]
 Truths = NDArray[np.bool_]
 
 Float = Annotated[Floats, np.float64]
-Number = Annotated[Numbers, np.int32]
+Number = Annotated[Numbers, np.int64]
+"""As wide as a place in an array: a narrower one would be widened in each search, which takes longer than the look."""
 Small = Annotated[Numbers, np.int16]
 Truth = Annotated[Truths, np.bool_]
 
@@ -32,12 +33,11 @@ class Columns(NamedTuple):
     z: Float
     """Where it is on a globe of radius 1."""
     youngest: Float
-    """In days, included."""
+    """In days, included; below every age where there is no limit."""
     too_old: Float
-    """In days: the first age past the oldest."""
-    limits_age: Truth
+    """In days: the first age past the oldest; above every age where there is no limit."""
     genders: Small
-    """A bit for each that is taken; 0 means all."""
+    """A bit for each that is taken."""
     organisation: Number
     clinical: Number
     """Symptom groups, dispositions and referral roles."""
@@ -46,8 +46,10 @@ class Columns(NamedTuple):
     territory: Number
     """Areas that it is limited to, and those that it is promoted to."""
     timetable: Number
-    open_within: Small
-    """Minutes within which it must open to be offered; -1 where that does not matter."""
+    open_within: Number
+    """Minutes within which it must open to be offered; NEVER where that does not matter."""
+    red_until: Float
+    """When its report that it is full runs out, in seconds of the epoch; before all time where there is none."""
     capacity: Small
     """As it was last reported: an index of CAPACITIES."""
     resets_at: Float
@@ -86,6 +88,9 @@ class Columns(NamedTuple):
 
 DTYPES = [hint.__metadata__[0] for hint in get_type_hints(Columns, include_extras=True).values()]
 
+NEVER = np.iinfo(np.int32).max
+"""Minutes. Longer than any search looks ahead."""
+
 Item = TypeVar("Item", bound=Hashable)
 Question = TypeVar("Question", bound=Hashable)
 
@@ -113,34 +118,49 @@ MOST_QUESTIONS = 1024
 
 
 class Verdicts(Generic[Question, Item]):
-    """What every item of a register says to a question, worked out once: a row for each question."""
+    """What the items of a register say to a question, by their numbers; worked out once for each question and item."""
 
     def __init__(self, register: Register[Item], judge: Callable[[Question, Item], int]) -> None:
         self._register = register
         self._judge = judge
-        self._rows: dict[Question, int] = {}
-        self._judged: list[int] = []
-        self.verdicts: Numbers = np.zeros((8, 64), np.int16)
+        self._verdicts: dict[Question, Numbers] = {}
 
-    def rows(self, questions: Sequence[Question]) -> list[int]:
-        """The rows of these questions in `verdicts`, each complete. They hold until the next call."""
-        if len(self._rows) > MOST_QUESTIONS:
-            self._rows.clear()
-            self._judged.clear()
-        return [self._row(question) for question in questions]
+    def of(self, question: Question) -> Numbers:
+        """The verdicts on a question. They are the caller's to read, not to change."""
+        items, judged = self._register.items, self._verdicts.get(question, NO_VERDICT)
+        if len(judged) < len(items):
+            if len(self._verdicts) >= MOST_QUESTIONS:
+                self._verdicts.clear()
+            new = [self._judge(question, item) for item in items[len(judged) :]]
+            judged = self._verdicts[question] = np.concatenate((judged, np.array(new, np.int16)))
+        return judged
 
-    def _row(self, question: Question) -> int:
-        items = self._register.items
-        row = self._rows.setdefault(question, len(self._rows))
-        if row == len(self._judged):
-            self._judged.append(0)
-        judged = self._judged[row]
-        if judged < len(items) or not items:
-            height, width = self.verdicts.shape
-            if row >= height or len(items) > width:
-                grown = np.zeros((max(height, 2 * row), max(width, 2 * len(items))), np.int16)
-                grown[:height, :width] = self.verdicts
-                self.verdicts = grown
-            self.verdicts[row, judged : len(items)] = [self._judge(question, item) for item in items[judged:]]
-            self._judged[row] = len(items)
-        return row
+
+NO_VERDICT: Numbers = np.zeros(0, np.int16)
+
+
+class ByCode(NamedTuple):
+    """For each search a table of what the codes of a column mean to it."""
+
+    tables: Numbers
+    """All that are different, end to end."""
+    begins: Numbers
+    """Of each search, where its table begins."""
+
+    @classmethod
+    def of(cls, questions: Sequence[Question], table_of: Callable[[Question], Numbers]) -> Self:
+        """The tables that answer these questions, one of each search."""
+        different = dict.fromkeys(questions)
+        if len(different) == 1:
+            return cls(table_of(questions[0]), np.zeros(len(questions), np.int64))
+        tables, begins, length = [], dict[Question, int](), 0
+        for question in different:
+            table = table_of(question)
+            tables.append(table)
+            begins[question] = length
+            length += len(table)
+        return cls(np.concatenate(tables), np.array([begins[question] for question in questions]))
+
+    def to(self, search: Numbers, code: Numbers) -> Numbers:
+        """What each code means to the search beside it."""
+        return self.tables.take(code if len(self.begins) == 1 else self.begins.take(search) + code)

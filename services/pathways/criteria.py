@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from services.pathways.columns import Register, Truths
+from services.pathways.columns import Numbers, Register, Verdicts
 from services.pathways.request import Area, Needs
 
 Criterion = Literal[
@@ -60,21 +60,48 @@ class ClinicalQuestion(NamedTuple):
     referral_role: str | None
 
 
-def clinically(asked: ClinicalQuestion, item: Clinical) -> int:
+Symptoms = tuple[str | None, tuple[str, ...]]
+"""A symptom group and the discriminators that are to be met in it."""
+
+
+class ClinicalVerdicts:
     """The criteria that codes fail. Without needs none is asked for; without a symptom group nothing matches."""
-    bits = 0
-    needs = asked.needs
-    if needs is not None:
-        alike = [met for group, met in item.symptom_groups if group == needs.symptom_group]
-        if needs.symptom_group is None or (item.symptom_groups and not alike):
-            bits |= BITS["symptom group"]
-        elif alike and not any(not met or set(needs.discriminators) <= set(met) for met in alike):
-            bits |= BITS["symptom discriminator"]
-        if needs.disposition is not None and item.dispositions and needs.disposition not in item.dispositions:
-            bits |= BITS["disposition"]
-    if asked.referral_role is not None and item.referral_roles and asked.referral_role not in item.referral_roles:
-        bits |= BITS["referral role"]
-    return bits
+
+    def __init__(self, register: Register[Clinical]) -> None:
+        # Each kind by itself: there are far fewer questions of one kind than of all together.
+        self._symptoms: Verdicts[Symptoms, Clinical] = Verdicts(register, _symptoms_fail)
+        self._dispositions: Verdicts[str | None, Clinical] = Verdicts(register, _disposition_fails)
+        self._roles: Verdicts[str | None, Clinical] = Verdicts(register, _role_fails)
+
+    def of(self, asked: ClinicalQuestion) -> Numbers:
+        """Bits of what each clinical profile fails, by its number."""
+        needs = asked.needs
+        role: Numbers = self._roles.of(asked.referral_role)
+        if needs is None:
+            return role
+        symptoms = self._symptoms.of((needs.symptom_group, needs.discriminators))
+        disposition = self._dispositions.of(needs.disposition)
+        return symptoms | disposition | role
+
+
+def _symptoms_fail(asked: Symptoms, item: Clinical) -> int:
+    symptom_group, discriminators = asked
+    alike = [met for group, met in item.symptom_groups if group == symptom_group]
+    if symptom_group is None or (item.symptom_groups and not alike):
+        return BITS["symptom group"]
+    if alike and not any(not met or set(discriminators) <= set(met) for met in alike):
+        return BITS["symptom discriminator"]
+    return 0
+
+
+def _disposition_fails(disposition: str | None, item: Clinical) -> int:
+    asked_in_vain = disposition is not None and item.dispositions and disposition not in item.dispositions
+    return BITS["disposition"] if asked_in_vain else 0
+
+
+def _role_fails(role: str | None, item: Clinical) -> int:
+    asked_in_vain = role is not None and item.referral_roles and role not in item.referral_roles
+    return BITS["referral role"] if asked_in_vain else 0
 
 
 class Territory(NamedTuple):
@@ -84,17 +111,35 @@ class Territory(NamedTuple):
     promoted_to: tuple[str, ...] = ()
 
 
-def territorially(area: Area, item: Territory) -> int:
+class TerritorialVerdicts:
     """What areas say. Where the commissioner of the search is not known, neither limits nor promotions count."""
-    if area.commissioner is None:
-        return 0
-    known = area.codes
-    bits = 0
-    if item.limited_to and known.isdisjoint(item.limited_to):
-        bits |= BITS["area"]
-    if item.promoted_to and known.isdisjoint(item.promoted_to):
-        bits |= ELSEWHERE
-    return bits
+
+    def __init__(self, register: Register[Territory]) -> None:
+        self._limits: Verdicts[None, Territory] = Verdicts(register, _limits)
+        self._lifted: Verdicts[str, Territory] = Verdicts(register, _lifted)
+
+    def of(self, area: Area) -> Numbers:
+        """Bits of what each territory says, by its number: that it excludes, that it is promoted elsewhere."""
+        limits: Numbers = self._limits.of(None)
+        if area.commissioner is None:
+            return np.zeros_like(limits)
+        for code in area.codes:
+            limits = limits & ~self._lifted.of(code)
+        return limits
+
+
+def _limits(_: None, item: Territory) -> int:
+    """What a territory says to an area of which it knows no code."""
+    return (BITS["area"] if item.limited_to else 0) | (ELSEWHERE if item.promoted_to else 0)
+
+
+def _lifted(code: str, item: Territory) -> int:
+    """What of that it does not say where it knows this code."""
+    return (BITS["area"] if code in item.limited_to else 0) | (ELSEWHERE if code in item.promoted_to else 0)
+
+
+OWN_SURGERY, COMMISSIONED_RESTRICTED, COMMISSIONED, OTHER, RESTRICTED_TO_OTHERS = range(5)
+"""How a service is tied to the patient's surgery, closest first; the last is only for patients of other surgeries."""
 
 
 class Commissioning(NamedTuple):
@@ -109,8 +154,8 @@ class Commissionings(Register[Commissioning]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.of_surgery: dict[str, list[int]] = {}
-        self._restricted: Truths = np.zeros(0, np.bool_)
+        self._of_surgery: dict[str, list[int]] = {}
+        self._to_others, self._to_its_own = np.zeros((2, 0), np.int16)
         self.number_of(Commissioning())
 
     def number_of(self, item: Commissioning) -> int:
@@ -121,12 +166,18 @@ class Commissionings(Register[Commissioning]):
         number = super().number_of(item)
         if number == before:
             for surgery in item.surgeries:
-                self.of_surgery.setdefault(surgery, []).append(number)
+                self._of_surgery.setdefault(surgery, []).append(number)
         return number
 
-    @property
-    def restricted(self) -> Truths:
-        """For each item, whether only patients of its surgeries may come."""
-        if len(self._restricted) < len(self.items):
-            self._restricted = np.array([item.restricted for item in self.items])
-        return self._restricted
+    def ties_to(self, surgery: str | None) -> Numbers:
+        """How each item is tied to a surgery, by its number."""
+        if len(self._to_others) < len(self.items):
+            restricted = [item.restricted for item in self.items]
+            self._to_others = np.where(restricted, RESTRICTED_TO_OTHERS, OTHER)
+            self._to_its_own = np.where(restricted, COMMISSIONED_RESTRICTED, COMMISSIONED)
+        theirs = self._of_surgery.get(surgery or "")
+        if theirs is None:
+            return self._to_others
+        ties = self._to_others.copy()
+        ties[theirs] = self._to_its_own[theirs]
+        return ties

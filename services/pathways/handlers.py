@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from math import inf
 
 from contracts.placements import BookingRequested
 from contracts.referrals import PlacementRequested
@@ -9,6 +10,7 @@ from contracts.triage import ReferralTriaged
 from services.chassis.lean import lean
 from services.pathways.codes import CodeTable
 from services.pathways.index import Index
+from services.pathways.looking import ABOUT_AT_FIRST
 from services.pathways.placing import asked_for, brief_of, request_of
 from services.pathways.roads import Roads
 from services.pathways.search import Search
@@ -37,7 +39,7 @@ async def rank(
     requests = [
         request_of(brief, directory, now, codes, event.data) for brief, event in zip(briefs, events, strict=True)
     ]
-    found = Search(directory, requests)
+    found = Search(directory, requests, about_at_first=ABOUT_AT_FIRST if roads is None else inf)
     journeys = None if roads is None else await roads.journeys(found.trips)
     return [
         LeanBookingRequested.effect_of(event, asked_for(brief, ranked, event.data), source=SOURCE, time=now)

@@ -5,9 +5,9 @@ makes a new snapshot, when one is next asked for; one that was handed out stays 
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from datetime import datetime
-from math import cos, inf, radians, sin
+from math import inf
 from sys import getsizeof
 from typing import Any, NamedTuple
 
@@ -28,19 +28,18 @@ from contracts.topics import Topic
 from services.chassis.lean import leaned
 from services.chassis.reader import Tombstone
 from services.pathways.capacity import CapacityOrder, Status, status
-from services.pathways.columns import Columns, Floats, Numbers, Register, Verdicts
+from services.pathways.columns import NEVER, Columns, Floats, Numbers, Register
 from services.pathways.criteria import (
     Clinical,
-    ClinicalQuestion,
+    ClinicalVerdicts,
     Commissioning,
     Commissionings,
+    TerritorialVerdicts,
     Territory,
-    clinically,
-    territorially,
 )
+from services.pathways.globe import on_the_globe
 from services.pathways.opening_board import OpeningBoards
 from services.pathways.opening_hours import Timetable
-from services.pathways.request import Area
 from services.pathways.search_rules import SearchRules
 
 CAPACITIES: tuple[Status, ...] = ("unknown", "green", "amber", "red")
@@ -93,8 +92,9 @@ class Registers:
         self.territories: Register[Territory] = Register()
         self.timetables: Register[Timetable] = Register()
         self.boards = OpeningBoards(self.timetables.items)
-        self.clinical_verdicts: Verdicts[ClinicalQuestion, Clinical] = Verdicts(self.clinical, clinically)
-        self.territory_verdicts: Verdicts[Area, Territory] = Verdicts(self.territories, territorially)
+        self.clinical_verdicts = ClinicalVerdicts(self.clinical)
+        self.territorial_verdicts = TerritorialVerdicts(self.territories)
+        self._of_surgery: dict[str, dict[int, None]] = {}
         self._timetables: dict[Hashable, Timetable] = {}
         self._ages: dict[Hashable, tuple[Age | None, Age | None]] = {}
 
@@ -122,8 +122,14 @@ class Registers:
             reported=reported,
         )
 
-    def row(self, entry: Entry) -> dict[str, float]:
+    def tied_to(self, surgery: str | None) -> Collection[int]:
+        """The slots of what a surgery has or commissions, or once did."""
+        return self._of_surgery.get(surgery or "", ())
+
+    def row(self, slot: int, entry: Entry) -> dict[str, float]:
         """What the columns hold of an entry."""
+        for surgery in (entry.always["organisation"], *entry.commissioning.surgeries):
+            self._of_surgery.setdefault(surgery, {})[slot] = None
         position: Position = entry.always["position"]
         x, y, z = on_the_globe(position)
         youngest, oldest = entry.ages
@@ -135,16 +141,15 @@ class Registers:
             "x": x,
             "y": y,
             "z": z,
-            "youngest": 0.0 if youngest is None else youngest.in_days,
+            "youngest": -inf if youngest is None else youngest.in_days,
             "too_old": inf if oldest is None else oldest.in_days + Age(value=1, unit=oldest.unit).in_days,
-            "limits_age": youngest is not None or oldest is not None,
-            "genders": sum(GENDER_BITS[gender] for gender in set(entry.genders)),
+            "genders": sum(GENDER_BITS[gender] for gender in set(entry.genders or GENDER_BITS)),
             "organisation": self.organisations.number_of(entry.always["organisation"]),
             "clinical": self.clinical.number_of(entry.clinical),
             "commissioning": self.commissionings.number_of(entry.commissioning),
             "territory": self.territories.number_of(entry.territory),
             "timetable": self.timetables.number_of(entry.timetable),
-            "open_within": -1 if entry.open_within is None else entry.open_within,
+            "open_within": NEVER if entry.open_within is None else entry.open_within,
             **capacity_row(entry.reported),
         }
 
@@ -177,19 +182,14 @@ SAID_ALWAYS = [name for name in Candidate.model_fields if name in Service.model_
 def capacity_row(reported: CapacityReportedData | None) -> dict[str, float]:
     """What the columns hold of a capacity report."""
     if reported is None:
-        return {"capacity": 0, "resets_at": inf, "reported_at": 0.0}
+        return {"capacity": 0, "resets_at": inf, "reported_at": 0.0, "red_until": -inf}
+    resets_at = inf if reported.resets_at is None else reported.resets_at.timestamp()
     return {
         "capacity": CAPACITIES.index(reported.capacity),
-        "resets_at": inf if reported.resets_at is None else reported.resets_at.timestamp(),
+        "resets_at": resets_at,
         "reported_at": reported.reported_at.timestamp(),
+        "red_until": resets_at if reported.capacity == "red" else -inf,
     }
-
-
-def on_the_globe(position: Position) -> tuple[float, float, float]:
-    """Where a position is on a globe of radius 1."""
-    latitude, longitude = radians(position.latitude), radians(position.longitude)
-    across = cos(latitude)
-    return across * cos(longitude), across * sin(longitude), sin(latitude)
 
 
 class Snapshot(NamedTuple):
@@ -201,6 +201,8 @@ class Snapshot(NamedTuple):
     registers: Registers
     slots: Mapping[str, int]
     """Of each service, by id. Shared with later snapshots: a slot past `entries` is not of this one."""
+    ids: Sequence[str]
+    """By slot. Shared with later snapshots, too."""
     entries: Sequence[Entry]
     """By slot, delisted ones too."""
     columns: Columns
@@ -273,6 +275,8 @@ class Index:
     def __init__(self, rules: SearchRules | None = None, capacity_order: CapacityOrder | None = None) -> None:
         self._rules = rules or SearchRules()
         self._slots: dict[str, int] = {}
+        self._by_slot: list[str] = []
+        """Their ids."""
         self._entries: dict[int, Entry] = {}
         """Listed since the last snapshot, by slot."""
         self._reported: dict[str, CapacityReportedData] = {}
@@ -283,12 +287,13 @@ class Index:
         self._active: set[int] = set()
         self._replaced = 0
         """Listings that took the place of others, since the registers were new."""
-        nothing = np.zeros(0, np.int32)
+        nothing = np.zeros(0, np.int64)
         self._snapshot = Snapshot(
             rules=self._rules,
             capacity_order=capacity_order if capacity_order is not None and capacity_order.counts else None,
             registers=Registers(self._rules),
             slots=self._slots,
+            ids=self._by_slot,
             entries=[],
             columns=Columns.empty(),
             keys=np.zeros(0),
@@ -330,6 +335,8 @@ class Index:
 
     def _put(self, service_id: str, entry: Entry) -> None:
         slot = self._slots.setdefault(service_id, len(self._slots))
+        if slot == len(self._by_slot):
+            self._by_slot.append(service_id)
         self._entries[slot] = entry
         if entry.active:
             self._active.add(slot)
@@ -360,7 +367,7 @@ class Index:
         self._replaced += sum(slot < len(last.entries) for slot in listed)
         if self._replaced > size + 10_000:  # by now most of what is registered may be of nobody any more
             registers, listed, self._replaced = Registers(self._rules), list(range(size)), 0
-        columns = last.columns.with_rows(listed, [registers.row(entries[slot]) for slot in listed], size)
+        columns = last.columns.with_rows(listed, [registers.row(slot, entries[slot]) for slot in listed], size)
         columns = columns.with_rows(reported, [capacity_row(entries[slot].reported) for slot in reported], size)
         columns = self._with_places(columns, range(len(last.entries), size))
         order = self._ordered(columns, listed) if listed else (last.keys, last.ordered, last.types)
@@ -388,7 +395,7 @@ class Index:
         """The columns with a place for each new id between its neighbours' places."""
         if not new:
             return columns
-        ids = list(self._slots)[new.start :]
+        ids = self._by_slot[new.start :]
         places = columns.place_of_id.copy()
         if len(ids) < 1000 and self._squeezed_in(ids, places):
             return columns._replace(place_of_id=places)

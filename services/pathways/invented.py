@@ -26,7 +26,7 @@ from contracts.directory import (
 )
 from contracts.people import Age, Desk, Gender, Position
 from services.pathways.codes import CodeTable
-from services.pathways.filters import EARTH_KM
+from services.pathways.globe import EARTH_KM
 from services.pathways.towns import Town
 
 KM_A_DEGREE = 111.195

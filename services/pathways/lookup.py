@@ -18,6 +18,7 @@ from services.pathways.codes import CodeTable
 from services.pathways.free_slots import FreeSlots
 from services.pathways.index import Entry, Snapshot
 from services.pathways.places import kind_of
+from services.pathways.reasons import ages_in_words
 from services.pathways.request import (
     MOST_NEAR_MISSES,
     AgeGroup,
@@ -27,7 +28,7 @@ from services.pathways.request import (
     Needs,
     SearchRequest,
 )
-from services.pathways.search import Explained, Ranked, ages_in_words
+from services.pathways.search import Explained, Ranked
 
 Text = Annotated[str, StringConstraints(min_length=2, max_length=80)]
 

@@ -1,25 +1,42 @@
-"""A day's board of many timetables, in columns: which are open at an instant, until when, and which open by then.
+"""What opening hours say to a minute, in columns: who is open, who is about to close, and who opens when.
 
-A row of the board is made when it is first asked for, from its timetable; it holds for every search of that day.
+The hours of a day are rows of a board, each made when it is first asked for. From them a minute is worked out once, for
+all timetables together, and every search of that minute reads one number of each service.
 """
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from services.pathways.columns import Numbers, Truths
+from services.pathways.columns import NEVER, ByCode, Numbers, Truths
 from services.pathways.opening_hours import DAY, Timetable
 
 MINUTES_A_DAY = 1440
 AHEAD_DAYS = 3
 """A board knows what opens up to so many days after its own. What is asked beyond them, the timetable says."""
 
-NEVER = np.iinfo(np.int32).max
-MOST_BOARDS = 4
+MOST_DAYS, MOST_MOMENTS = 4, 64
 STAYS_OPEN_MINUTES = 30
 """A service must not close sooner than this (Directory of Services)."""
+
+OPEN, CLOSING, NOT_MADE = 0, -1, -2
+"""In place of the minutes until it opens. What is about to close is out, even if it opens again soon."""
+
+
+class Moment(NamedTuple):
+    """When a search is: a minute of the epoch (UTC), and whether it is some seconds past it."""
+
+    minute: int
+    is_past_it: bool
+
+    @classmethod
+    def of(cls, at: datetime) -> "Moment":
+        """The moment of an instant."""
+        seconds = at.timestamp()
+        minute = int(seconds // 60)
+        return cls(minute, seconds > minute * 60)
 
 
 class Opening(NamedTuple):
@@ -32,56 +49,81 @@ class Opening(NamedTuple):
 
 
 class OpeningBoards:
-    """The boards of the days that were asked about last."""
+    """The boards of the days that were asked about last, and what they say to the last minutes."""
 
     def __init__(self, timetables: Sequence[Timetable]) -> None:
         self._timetables = timetables
-        self._boards: dict[int, _Board] = {}
+        self._days: dict[int, _Board] = {}
+        self._moments: dict[Moment, Numbers] = {}
 
     def look(
-        self, timetables: Numbers, minutes: Numbers, *, session: Numbers, open_within: Numbers, past: Truths
+        self, moments: Sequence[Moment], sessions: Numbers, search: Numbers, timetable: Numbers, open_within: Numbers
     ) -> Opening:
-        """What these timetables say, each to a search of its own, which is at this minute of the epoch (UTC).
+        """What timetables say, each to the search beside it.
 
-        `session` is how many minutes the session lasts; `past` says that the search is some seconds past the minute;
-        `open_within` is -1 where it does not matter.
+        Of each search `moments` says when it is, and `sessions` how many minutes its session lasts. `open_within` is
+        each service's.
         """
-        opens, closes = np.zeros((2, len(timetables)), np.int64)
-        last = np.zeros(len(timetables), np.int64)
-        days = minutes // MINUTES_A_DAY
-        for day in set(days.tolist()):
-            here = np.flatnonzero(days == day)
-            board = self._board(day)
-            opens[here], closes[here] = board.next_of(timetables[here], minutes[here], self._timetables)
-            last[here] = board.ends
-        closing = (opens <= minutes) & (closes < minutes + STAYS_OPEN_MINUTES + past)
-        in_session = (opens <= minutes + session) & ~closing
-        for one in np.flatnonzero(~in_session & ~closing & (minutes + session >= last)):
-            in_session[one] = self._opens(int(timetables[one]), int(minutes[one]), int(session[one]))
-        return Opening(in_session, (open_within < 0) | (opens <= minutes + open_within))
+        opens_in, session = self._opens_in(moments, search, timetable), sessions.take(search)
+        in_session = (opens_in >= OPEN) & (opens_in <= session)
+        if sessions.max() >= AHEAD_DAYS * MINUTES_A_DAY:
+            for one in np.flatnonzero((opens_in == NEVER) & (session >= AHEAD_DAYS * MINUTES_A_DAY)):
+                in_session[one] = self._opens(int(timetable[one]), moments[search[one]], int(session[one]))
+        return Opening(in_session, opens_in <= open_within)
 
     @property
     def nbytes(self) -> int:
         """Memory of the boards."""
-        return sum(board.nbytes for board in self._boards.values())
+        return sum(one.nbytes for one in self._days.values()) + sum(one.nbytes for one in self._moments.values())
 
-    def _board(self, day: int) -> "_Board":
-        board = self._boards.get(day)
-        if board is None:
-            if len(self._boards) >= MOST_BOARDS:
-                self._boards.pop(next(iter(self._boards)))
-            board = self._boards[day] = _Board(day)
-        return board
+    def _opens_in(self, moments: Sequence[Moment], search: Numbers, timetable: Numbers) -> Numbers:
+        """OPEN, CLOSING, or in how many minutes each opens; NEVER where that is later than the board knows."""
+        opens_in = ByCode.of(moments, self._at).to(search, timetable)
+        unmade = opens_in == NOT_MADE
+        if not unmade.any():
+            return opens_in
+        made: dict[Moment, Numbers] = {}
+        for moment in sorted(set(moments)):  # by day: there may be more than are kept
+            board = self._board(moment)
+            board.make(np.unique(timetable[unmade]), self._timetables)
+            made[moment] = self._kept(moment, board)
+        return ByCode.of(moments, made.__getitem__).to(search, timetable)
 
-    def _opens(self, timetable: int, minute: int, session: int) -> bool:
-        now = datetime.fromtimestamp(minute * 60, UTC)
+    def _at(self, moment: Moment) -> Numbers:
+        known = self._moments.get(moment)
+        if known is None or len(known) < len(self._timetables):
+            return self._kept(moment, self._board(moment))
+        return known
+
+    def _kept(self, moment: Moment, board: "_Board") -> Numbers:
+        return _keep(self._moments, moment, board.at(moment, len(self._timetables)), MOST_MOMENTS)
+
+    def _board(self, moment: Moment) -> "_Board":
+        day = moment.minute // MINUTES_A_DAY
+        return self._days.get(day) or _keep(self._days, day, _Board(day), MOST_DAYS)
+
+    def _opens(self, timetable: int, moment: Moment, session: int) -> bool:
+        now = datetime.fromtimestamp(moment.minute * 60, UTC)
         return self._timetables[timetable].opens(now, now + timedelta(minutes=session)) is not None
 
 
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+def _keep(kept: dict[Key, Value], key: Key, value: Value, most: int) -> Value:
+    """Keep a value in the place of the oldest one, where there are too many."""
+    if len(kept) >= most and key not in kept:
+        del kept[next(iter(kept))]
+    kept[key] = value
+    return value
+
+
 class _Board:
+    """The hours of a day: from when to when each timetable is open, ascending, then for ever nothing."""
+
     def __init__(self, day: int) -> None:
         self._day = datetime.fromtimestamp(day * MINUTES_A_DAY * 60, UTC).date()
-        self.ends = (day + 1 + AHEAD_DAYS) * MINUTES_A_DAY
         self._made = np.zeros(0, np.bool_)
         self._opens: Numbers = np.zeros((0, 8), np.int32)
         self._closes: Numbers = np.zeros((0, 8), np.int32)
@@ -91,15 +133,26 @@ class _Board:
         """Memory of this board."""
         return self._made.nbytes + self._opens.nbytes + self._closes.nbytes
 
-    def next_of(self, numbers: Numbers, minutes: Numbers, timetables: Sequence[Timetable]) -> tuple[Numbers, Numbers]:
-        """From when, and until when, each is open that closes next after its minute."""
+    def at(self, moment: Moment, timetables: int) -> Numbers:
+        """What each timetable says to a moment: OPEN, CLOSING, NOT_MADE, or in how many minutes it opens."""
+        if len(self._made) < timetables:
+            self._reshape(timetables, self._opens.shape[1])
+        coming = (self._closes <= moment.minute).sum(axis=1)  # the first that does not end before it
+        every = np.arange(len(self._made))
+        opens, closes = self._opens[every, coming], self._closes[every, coming]
+        is_open = opens <= moment.minute
+        is_closing = is_open & (closes < moment.minute + STAYS_OPEN_MINUTES + moment.is_past_it)
+        opens_in = np.where(is_open, OPEN, np.where(opens == NEVER, NEVER, opens - moment.minute))
+        opens_in[is_closing] = CLOSING
+        opens_in[~self._made] = NOT_MADE
+        return opens_in
+
+    def make(self, numbers: Numbers, timetables: Sequence[Timetable]) -> None:
+        """Make the rows of these timetables that are not made yet."""
         if len(self._made) < len(timetables):
             self._reshape(len(timetables), self._opens.shape[1])
-        for number in np.unique(numbers[~self._made[numbers]]):
-            self._make(int(number), timetables[number])
-        closes = self._closes[numbers]
-        coming = (closes <= minutes[:, np.newaxis]).sum(axis=1)
-        return self._opens[numbers, coming], closes[np.arange(len(numbers)), coming]
+        for number in numbers[~self._made[numbers]].tolist():
+            self._make(number, timetables[number])
 
     def _make(self, number: int, timetable: Timetable) -> None:
         # From the day before, whose periods may reach into this one; to one more than is asked about, so that what

@@ -3,13 +3,16 @@
 import re
 from collections.abc import Mapping
 from datetime import date
+from functools import cached_property, lru_cache
 from typing import Annotated, Literal, NamedTuple
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.directory import AreaCode
 from contracts.submissions import ServiceType
 from services.chassis.versioned_table import VersionedTable
+from services.pathways.columns import Numbers
 from services.pathways.request import Area, SearchRequest
 
 NATIONAL_KM = 60.0
@@ -18,6 +21,11 @@ NATIONAL_KM = 60.0
 Kilometres = Annotated[float, Field(ge=1, le=99)]
 Rank = Annotated[int, Field(ge=1, le=10)]
 LOWEST_RANK = 10
+
+BEST_OF_A_TYPE = 2
+
+MOST_TYPES = 10_000
+"""A service type is a number below it."""
 
 Ranks = dict[ServiceType, Rank]
 """By service type, 1 highest. A type that is not there has the lowest."""
@@ -44,6 +52,27 @@ class Strategies(_Written):
                 return code, strategies[code]
         return "national", self.national
 
+    def by_type(self, area: Area) -> Numbers:
+        """The same ranks by the number of the type."""
+        national, local_authorities, commissioners = self._by_type
+        if area.local_authority in local_authorities:
+            return local_authorities[area.local_authority]
+        return commissioners.get(area.commissioner, national)
+
+    @cached_property
+    def _by_type(self) -> tuple[Numbers, dict[str | None, Numbers], dict[str | None, Numbers]]:
+        local_authorities: dict[str | None, Numbers]
+        local_authorities = {code: _by_type(ranks) for code, ranks in self.local_authorities.items()}
+        commissioners: dict[str | None, Numbers]
+        commissioners = {code: _by_type(ranks) for code, ranks in self.commissioners.items()}
+        return _by_type(self.national), local_authorities, commissioners
+
+
+def _by_type(ranks: Ranks) -> Numbers:
+    by_type = np.full(MOST_TYPES, LOWEST_RANK, np.int16)
+    by_type[list(ranks)] = list(ranks.values())
+    return by_type
+
 
 class Distance(NamedTuple):
     """How far to search, and why so far."""
@@ -65,6 +94,11 @@ class SearchRules(VersionedTable):
     """Types of which the best one is taken; of all others the best two (Directory of Services)."""
     public_holidays: frozenset[date] = frozenset()
 
+    @property
+    def most_of_each_type(self) -> Numbers:
+        """How many of a type are taken, by the number of the type."""
+        return _most_of_each_type(self.one_of_a_type)
+
     def distance_of(self, request: SearchRequest) -> Distance:
         """The search distance, by the first that exists: forced, held for the postcode, asked for, national."""
         if request.km is not None and request.km_is_forced:
@@ -76,6 +110,13 @@ class SearchRules(VersionedTable):
         if request.km is not None:
             return Distance(request.km, "request")
         return Distance(self.national_km, "national")
+
+
+@lru_cache(maxsize=8)
+def _most_of_each_type(one_of_a_type: tuple[int, ...]) -> Numbers:
+    most = np.full(MOST_TYPES, BEST_OF_A_TYPE)
+    most[list(one_of_a_type)] = 1
+    return most
 
 
 POSTCODE = re.compile(r"([A-Z]{1,2}[0-9][A-Z0-9]?)(?: ?([0-9])([A-Z]{2})?)?")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from math import inf
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from contracts.people import Age, Position
 from contracts.topics import Topic
 from services.chassis.lean import leaned
 from services.chassis.reader import Tombstone
-from services.pathways.filters import session_minutes
+from services.pathways.asked import session_minutes
 from services.pathways.handlers import rank
 from services.pathways.index import Index, Snapshot
 from services.pathways.request import AgeInTheWrongUnit, AgeSpan, Area, Needs, SearchRequest
@@ -90,8 +91,8 @@ def test_ties_to_the_surgery_go_before_distance() -> None:
     ranked = search(directory_of(*entries), asked(surgery="GP1"))
     assert ["OWN", "CLOSED"] == ids(ranked)
     assert [
-        "no. 4 nearest suitable open urgent treatment centre, 4.0 km, the patient's own surgery",
-        "third nearest suitable open urgent treatment centre, 3.0 km, commissioned by the patient's surgery",
+        "suitable open urgent treatment centre, 4.0 km, the patient's own surgery",
+        "suitable open urgent treatment centre, 3.0 km, commissioned by the patient's surgery",
     ] == [one.why for one in ranked.candidates]
     assert ["OTHER", "OPEN"] == ids(search(directory_of(*entries), asked()))
 
@@ -138,6 +139,27 @@ def test_searches_together_are_answered_as_alone() -> None:
     requests = [asked(at=NOON + timedelta(minutes=20 * n), wanted=(STROKE, ED)[n % 2 :]) for n in range(6)]
     assert [search(snapshot, one) for one in requests] == search_many(snapshot, requests)
     assert [] == search_many(snapshot, [])
+
+
+def test_searches_of_many_days_are_answered_as_alone() -> None:
+    """Of more days together than are kept, with hours that were not asked about before."""
+    entries = [service("A", hours=until("20:00")), service("B", hours=until("11:00")), service("E1", ED)]
+    requests = [asked(at=NOON + timedelta(days=days, hours=7 * days)) for days in range(21)]
+    alone = [search(directory_of(*entries), one) for one in requests]
+    assert alone == search_many(directory_of(*entries), requests)
+    assert {(), ("A",), ("A", "B")} == {tuple(ids(one)[:-1]) for one in alone}
+
+
+def test_a_crowd_hides_nobody() -> None:
+    """What is far away and goes before thousands nearby is found, though the nearest are looked at first."""
+    crowd = [service(f"S{n:04}", UTC_CENTRE, km=0.01 * n) for n in range(2500)]
+    own = service("OWN", UTC_CENTRE, km=50, organisation="GP1")
+    commissioned = service("OPEN", UTC_CENTRE, km=55, commissioned_by=("GP1",))
+    children = [service(f"E{n}", ED, km=0.01 * n, age_until=Age(value=17)) for n in range(200)]
+    snapshot = directory_of(*crowd, own, commissioned, *children, service("E", ED, km=58))
+    ranked = search(snapshot, asked(surgery="GP1"))
+    assert (["OWN", "OPEN", "E"], "E") == (ids(ranked), ranked.proposed and ranked.proposed.service_id)
+    assert Search(snapshot, [asked(surgery="GP1")], about_at_first=inf).ranked() == [ranked]
 
 
 def until(closes: str, opens: str = "08:00") -> OpeningHours:

@@ -1,0 +1,46 @@
+"""Positions and distances on the Earth, taken for a globe."""
+
+from math import cos, degrees, radians, sin
+from typing import NamedTuple
+
+import numpy as np
+
+from contracts.people import Position
+from services.pathways.columns import Floats
+
+EARTH_KM = 6371.0088
+"""Mean radius of the Earth (IUGG)."""
+
+METRES = 1000
+"""Distances are compared by the metre: what is nearer than that is at one place, and stands by its id."""
+
+
+class Square(NamedTuple):
+    """A search square, in degrees. It does not reach over the 180th meridian, which is far from England."""
+
+    south: float
+    north: float
+    west: float
+    east: float
+
+    @classmethod
+    def around(cls, centre: Position, half_side_km: float) -> "Square":
+        """The square with this centre whose sides are this far from it, in km."""
+        up = degrees(half_side_km / EARTH_KM)
+        across = up / max(cos(radians(centre.latitude)), 1e-9)
+        latitude, longitude = centre.latitude, centre.longitude
+        return cls(latitude - up, latitude + up, longitude - across, longitude + across)
+
+
+def on_the_globe(position: Position) -> tuple[float, float, float]:
+    """Where a position is on a globe of radius 1."""
+    latitude, longitude = radians(position.latitude), radians(position.longitude)
+    across = cos(latitude)
+    return across * cos(longitude), across * sin(longitude), sin(latitude)
+
+
+def metres_of(x: Floats, y: Floats, z: Floats) -> Floats:
+    """Great-circle distances, in whole metres, between places that are so far apart on a globe of radius 1."""
+    half_a_chord = np.sqrt(x * x + y * y + z * z) / 2
+    metres: Floats = np.rint(2 * EARTH_KM * METRES * np.arcsin(np.minimum(half_a_chord, 1.0)))
+    return metres
