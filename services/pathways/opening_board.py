@@ -79,13 +79,12 @@ class OpeningBoards:
     def _opens_in(self, moments: Sequence[Moment], search: Numbers, timetable: Numbers) -> Numbers:
         """OPEN, CLOSING, or in how many minutes each opens; NEVER where that is later than the board knows."""
         opens_in = ByCode.of(moments, self._at).to(search, timetable)
-        unmade = opens_in == NOT_MADE
-        if not unmade.any():
+        if not (opens_in == NOT_MADE).any():
             return opens_in
         made: dict[Moment, Numbers] = {}
-        for moment in sorted(set(moments)):  # by day: there may be more than are kept
+        for moment in sorted(set(moments)):  # day by day: there may be more than are kept, and some were forgotten
             board = self._board(moment)
-            board.make(np.unique(timetable[unmade]), self._timetables)
+            board.make(np.unique(timetable), self._timetables)
             made[moment] = self._kept(moment, board)
         return ByCode.of(moments, made.__getitem__).to(search, timetable)
 

@@ -150,6 +150,14 @@ def test_searches_of_many_days_are_answered_as_alone() -> None:
     assert {(), ("A",), ("A", "B")} == {tuple(ids(one)[:-1]) for one in alone}
 
 
+def test_a_day_that_was_forgotten_is_known_again() -> None:
+    """A minute is asked about again for more services, when many other days were asked about meanwhile."""
+    snapshot = directory_of(service("S"), service("U", UTC_CENTRE, hours=until("20:00")))
+    for days in (0, *range(1, 9)):
+        assert ["S"] == ids(search(snapshot, asked(at=NOON + timedelta(days=days), wanted=(STROKE,))))
+    assert ["S", "U"] == ids(search(snapshot, asked()))
+
+
 def test_a_crowd_hides_nobody() -> None:
     """What is far away and goes before thousands nearby is found, though the nearest are looked at first."""
     crowd = [service(f"S{n:04}", UTC_CENTRE, km=0.01 * n) for n in range(2500)]
