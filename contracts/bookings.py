@@ -15,6 +15,16 @@ from contracts.topics import Topic
 Refusal = Literal["no free slot in time", "not active", "no diary", "no place this hour", "its diary did not answer"]
 
 
+WhyExhausted = Literal[
+    "to a clinician",
+    "no candidate",
+    "none could take the patient",
+    "past answer_by",
+    "waited in vain",
+    "no longer wanted",
+]
+
+
 class Tried(Data):
     """A candidate that was tried and could not take the patient."""
 
@@ -51,7 +61,7 @@ class BookingExhaustedData(Data):
 
     brief: Brief
     outcome: Literal["unplaced"] = "unplaced"
-    why: Literal["to a clinician", "no candidate", "none could take the patient", "past answer_by", "waited in vain"]
+    why: WhyExhausted
     tried: tuple[Tried, ...] = ()
     proposal: Candidate | None = Field(default=None, description="the nearest emergency department; not booked")
     owner: Desk

@@ -38,6 +38,7 @@ from services.backing.settings import Settings as BackingSettings
 from services.booking.listing import Listings
 from services.booking.service import MIGRATIONS
 from services.booking.store import Diaries
+from services.booking.waiting import WaitingList
 from services.chassis.database import OUTBOX, Database
 from services.chassis.kafka import Kafka
 from services.chassis.outbox import Outbox
@@ -155,7 +156,9 @@ def write(pipe: Pipe, url: str) -> None:
 async def _write(pipe: Pipe, url: str) -> None:
     database = _database(url)
     await database.start()
-    diaries = Diaries(database, clock=lambda: NOW, lead=LEAD)
+    outbox = Outbox(database, None)  # type: ignore[arg-type] # nothing is told by it here
+    waiting = WaitingList(database, outbox, clock=lambda: NOW, lead=LEAD)
+    diaries = Diaries(database, waiting, clock=lambda: NOW, lead=LEAD)
     alone: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(url, server_settings={"search_path": "booking"})
     while (work := pipe.recv()) is not None:
         way, scenario, first, placements = work
@@ -208,7 +211,8 @@ async def lay_out(url: str, scenario: Scenario, placements: int) -> None:
     try:
         await database.pool.execute("truncate diaries, slots, bookings, placements")
         outbox = Outbox(database, None)  # type: ignore[arg-type]
-        listings = Listings(database, outbox, set(), clock=lambda: NOW, horizon=timedelta(days=1))
+        waiting = WaitingList(database, outbox, clock=lambda: NOW, lead=LEAD)
+        listings = Listings(database, outbox, waiting, set(), clock=lambda: NOW, horizon=timedelta(days=1))
         session = scenario.session(placements)
         entries = [
             Service(

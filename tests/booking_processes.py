@@ -22,6 +22,7 @@ from services.booking.listing import Listings
 from services.booking.releases import Releases
 from services.booking.service import MIGRATIONS
 from services.booking.store import Diaries
+from services.booking.waiting import WaitingList
 from services.chassis.database import OUTBOX, Database
 from services.chassis.kafka import Kafka
 from services.chassis.outbox import Outbox
@@ -53,6 +54,7 @@ class Booking:
     diaries: Diaries
     listings: Listings
     releases: Releases
+    waiting: WaitingList
     free_slots: FreeSlots
     outbox: Outbox
     publisher: RecordingPublisher
@@ -101,12 +103,13 @@ async def booking(
     await database.start()
     publisher = RecordingPublisher()
     outbox = Outbox(database, publisher)  # type: ignore[arg-type]
-    diaries = Diaries(database, clock=clock, lead=lead)
-    listings = Listings(database, outbox, diaries.changed, clock=clock, horizon=horizon)
+    waiting = WaitingList(database, outbox, clock=clock, lead=lead)
+    diaries = Diaries(database, waiting, clock=clock, lead=lead)
+    listings = Listings(database, outbox, waiting, diaries.changed, clock=clock, horizon=horizon)
     free_slots = FreeSlots(database, outbox, diaries.changed, clock=clock, new_id=uuid4, lead=lead)
-    releases = Releases(database, diaries.changed, clock=clock)
+    releases = Releases(database, waiting, diaries.changed, clock=clock)
     try:
-        yield Booking(database, diaries, listings, releases, free_slots, outbox, publisher)
+        yield Booking(database, diaries, listings, releases, waiting, free_slots, outbox, publisher)
     finally:
         await database.stop()
 
@@ -152,7 +155,7 @@ FAULTS = {
         select placement_id from bookings where released_at is null group by placement_id having count(*) > 1""",
     "a confirmed placement has no booking, or an exhausted one has": """
         select p.placement_id from placements p left join bookings b using (placement_id)
-        where (p.told_type = 'booking.confirmed') <> (b.reference is not null)""",
+        where (coalesce(p.told_type, 'none yet') = 'booking.confirmed') <> (b.reference is not null)""",
     "what was told is not what is booked": """
         select p.placement_id from placements p join bookings b using (placement_id)
         where (p.told::json #>> '{data,reference}', p.told::json #>> '{data,service,service_id}')
@@ -164,6 +167,10 @@ FAULTS = {
                 released::json #>> '{data,service_id}') <> (reference, placement_id::text, service_id)
             or released is not null
                 and (released::json #>> '{data,starts_at}')::timestamptz is distinct from starts_at""",
+    "a placement of which nothing is told does not wait, or one that is told of does": """
+        select coalesce(p.placement_id, w.placement_id) from placements p full join waiting w using (placement_id)
+        where p.placement_id is null or (p.told is null) <> (w.placement_id is not null)
+            or (p.told is null) <> (p.told_type is null)""",
     "a reference has not 12 digits": "select reference from bookings where reference !~ '^[1-9][0-9]{11}$'",
 }
 """Each a sentence, and a query that finds what breaks it."""

@@ -96,6 +96,7 @@ def requested(
     *candidates: str | Candidate,
     time: datetime = NOON,
     catch_all: Candidate | None = None,
+    wait_until: datetime | None = None,
     **changes: Any,
 ) -> BookingRequested:
     """A placement is asked for, by its number, with these candidates in order; `changes` are to its brief."""
@@ -104,6 +105,7 @@ def requested(
         brief=asked,
         candidates=tuple(candidate(one) if isinstance(one, str) else one for one in candidates),
         catch_all=catch_all,
+        wait_until=wait_until,
     )
     referral = uuid5(FAMILY, f"referral {placement}")
     return BookingRequested.first(

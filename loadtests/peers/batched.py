@@ -32,8 +32,10 @@ from contracts.topics import PARTITIONS, Topic
 from loadtests.peers import ground
 from loadtests.peers.ground import Book, Ended, Within, fact, outcome_view, receipt, utc_now
 from services.booking.diary import Diary, Given, allocate, latest_start, may_be_booked
+from services.booking.locks import LOCK_DIARIES
 from services.booking.outcome import outcome_of
-from services.booking.store import LOCK_DIARIES, REFERENCES_A_BLOCK, STORE, TOLD
+from services.booking.references import REFERENCES_A_BLOCK
+from services.booking.store import STORE, TOLD
 from services.chassis.kafka import Kafka
 from services.chassis.publishing import MAX_BATCH_BYTES, KafkaPublisher
 from services.notification.messages import Message, messages_of, sent_json

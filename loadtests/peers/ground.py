@@ -26,6 +26,7 @@ from contracts.triage import ReferralTriaged
 from loadtests.searches import index_of
 from services.booking.listing import Listings
 from services.booking.settings import BookingSettings
+from services.booking.waiting import WaitingList
 from services.chassis.kafka import Kafka
 from services.chassis.outbox import Outbox
 from services.chassis.settings import Settings
@@ -170,7 +171,8 @@ async def laid(kafka: Kafka, database_url: str, name: str, room: int) -> AsyncIt
     connections = await pool(beside, 1)
     within = cast("Any", Within(connections))
     outbox = Outbox(within, cast("Any", None))  # in new diaries nobody loses a slot: nothing is told
-    listings = Listings(within, outbox, set(), clock=utc_now, horizon=HORIZON)
+    waiting = WaitingList(within, outbox, clock=utc_now, lead=LEAD)
+    listings = Listings(within, outbox, waiting, set(), clock=utc_now, horizon=HORIZON)
     listed = [
         ServiceListed.first(
             ServiceListedData(version=1, service=service),

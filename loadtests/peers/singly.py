@@ -11,7 +11,7 @@ from loadtests.peers import ground
 from loadtests.peers.ground import Ended
 from services.booking.diary import Given, Refused, latest_start, may_be_booked
 from services.booking.outcome import outcome_of
-from services.booking.store import REFERENCES_A_BLOCK
+from services.booking.references import REFERENCES_A_BLOCK
 
 HOLD = """
 -- The first free slot of a diary, held. Who finds it locked waits, and finds it full or not.

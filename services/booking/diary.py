@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from typing import NamedTuple
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from contracts.bookings import Tried
+from contracts.bookings import Tried, WhyExhausted
 from contracts.directory import DAYS, SlotSession
 from contracts.placements import BookingKind, BookingRequested, Candidate
 from services.chassis.lean import lean
@@ -67,6 +69,14 @@ def _minutes(clock: str) -> int:
     return int(clock[:2]) * 60 + int(clock[3:])
 
 
+class Room(NamedTuple):
+    """What a diary has for a patient: a slot, or a time by which they must be accepted, or neither."""
+
+    starts_at: datetime | None = None
+    slot_minutes: int | None = None
+    acceptance_due: datetime | None = None
+
+
 @dataclass(slots=True)
 class Diary:
     """What is known of a service when a batch is settled: its kind, and its free slots, earliest first."""
@@ -95,6 +105,15 @@ class Diary:
         self.free[self.first_free] -= 1
         return self.starts[self.first_free], self.minutes[self.first_free]
 
+    def room(self, until: datetime, now: datetime) -> Room | None:
+        """What there is for a patient who is to be seen by `until`, held now; none where it is full."""
+        if self.booking == "slots":
+            slot = self.take(until)
+            return Room(*slot) if slot else None
+        if self.booking == "acceptance":
+            return Room(acceptance_due=now + timedelta(minutes=self.accept_within_minutes or 0))
+        return Room()
+
 
 @dataclass(frozen=True, slots=True)
 class Given:
@@ -113,12 +132,28 @@ class Refused:
     """A placement that nobody could take, and what was tried."""
 
     tried: tuple[Tried, ...] = ()
+    waits: bool = False
+    """It waits for one of them, and is not ended."""
+    why: WhyExhausted | None = None
+    """Where it is no fault of the candidates."""
+
+
+class Waiter(NamedTuple):
+    """Who waits for a place with one of these services, in the order in which they are wanted."""
+
+    placement_id: UUID
+    services: Sequence[str]
+    latest_start: datetime
 
 
 def latest_start(request: BookingRequested, now: datetime) -> datetime:
-    """By when the patient must be seen: the disposition's minutes from now, or within the hour when it names none."""
-    minutes = request.data.brief.disposition.minutes
-    return now + (timedelta(minutes=minutes) if minutes else NO_CLOCK_TIME_WINDOW)
+    """By when the patient must be seen: the disposition's minutes from now, or within the hour when it names none.
+
+    One who may wait longer, may be seen as late as that.
+    """
+    minutes, wait_until = request.data.brief.disposition.minutes, request.data.wait_until
+    latest = now + (timedelta(minutes=minutes) if minutes else NO_CLOCK_TIME_WINDOW)
+    return latest if wait_until is None else max(latest, wait_until)
 
 
 def may_be_booked(request: BookingRequested, now: datetime) -> bool:
@@ -146,13 +181,26 @@ def _place(request: BookingRequested, diaries: Mapping[str, Diary], now: datetim
             tried.append(LeanTried(service_id=candidate.service_id, name=candidate.name, why="no diary"))
         elif not diary.active:
             tried.append(LeanTried(service_id=candidate.service_id, name=candidate.name, why="not active"))
-        elif diary.booking == "delivery":
-            return Given(candidate, place, tried=tuple(tried))
-        elif diary.booking == "acceptance":
-            due = now + timedelta(minutes=diary.accept_within_minutes or 0)
-            return Given(candidate, place, acceptance_due=due, tried=tuple(tried))
-        elif slot := diary.take(until):
-            return Given(candidate, place, starts_at=slot[0], slot_minutes=slot[1], tried=tuple(tried))
+        elif room := diary.room(until, now):
+            return Given(candidate, place, *room, tried=tuple(tried))
         else:
             tried.append(LeanTried(service_id=candidate.service_id, name=candidate.name, why="no free slot in time"))
-    return Refused(tuple(tried))
+    wait_until = request.data.wait_until
+    return Refused(tuple(tried), waits=wait_until is not None and now < wait_until)
+
+
+def give_freed(
+    waiting: Sequence[Waiter], diaries: Mapping[str, Diary], now: datetime
+) -> list[tuple[Waiter, int, Room]]:
+    """Who of those who wait, in this order, is given a place in these diaries; with which of their services, and what.
+
+    Takes slots out of `diaries`.
+    """
+    given = []
+    for waiter in waiting:
+        for place, service_id in enumerate(waiter.services):
+            diary = diaries.get(service_id)
+            if diary and diary.active and (room := diary.room(waiter.latest_start, now)):
+                given.append((waiter, place, room))
+                break
+    return given

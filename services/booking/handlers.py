@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from contracts.directory import ServiceListed
 from contracts.envelope import Event
 from contracts.placements import BookingRequested
-from contracts.referrals import BookingWithdrawn
+from contracts.referrals import BookingWithdrawn, ReferralArrangedElsewhere, ReferralCancelled
 from services.booking.listing import Listings
 from services.booking.releases import Releases
 from services.booking.store import Diaries
+from services.booking.waiting import WaitingList
 
 
 async def place(requests: Sequence[BookingRequested], *, diaries: Diaries) -> list[Event]:
@@ -16,9 +17,18 @@ async def place(requests: Sequence[BookingRequested], *, diaries: Diaries) -> li
     return await diaries.settle(requests)
 
 
-async def release(withdrawn: Sequence[BookingWithdrawn], *, releases: Releases) -> Sequence[Event]:
-    """Give back, once, what each of these placements held."""
-    return await releases.release(withdrawn)
+async def release(
+    facts: Sequence[BookingWithdrawn | ReferralCancelled | ReferralArrangedElsewhere],
+    *,
+    releases: Releases,
+    waiting: WaitingList,
+) -> Sequence[Event]:
+    """Give back, once, what is withdrawn, and end the waits of referrals that are over."""
+    over = [fact for fact in facts if not isinstance(fact, BookingWithdrawn)]
+    if over:
+        await waiting.forget(over)
+    withdrawn = [fact for fact in facts if isinstance(fact, BookingWithdrawn)]
+    return await releases.release(withdrawn) if withdrawn else []
 
 
 async def keep_diaries(listed: Sequence[ServiceListed], *, listings: Listings) -> list[Event]:

@@ -11,6 +11,7 @@ from contracts.directory import Service, ServiceListed, SlotSession
 from contracts.envelope import effect_id
 from services.booking.diary import Slot, slots_between
 from services.booking.outcome import SOURCE
+from services.booking.waiting import WaitingList
 from services.chassis.database import Connection, Database
 from services.chassis.outbox import Outbox
 
@@ -95,6 +96,7 @@ class Listings:
         self,
         database: Database,
         outbox: Outbox,
+        waiting: WaitingList,
         changed: set[str],
         *,
         clock: Callable[[], datetime],
@@ -103,6 +105,7 @@ class Listings:
         """`changed` is told of the diaries whose free slots may be others than they were."""
         self._database = database
         self._outbox = outbox
+        self._waiting = waiting
         self._changed = changed
         self._clock = clock
         self._horizon = horizon
@@ -136,6 +139,7 @@ class Listings:
                 await connection.execute(CLEAR, closed, now)
                 await self._displace(connection, closed, [], now)
             await self._extend(connection, service_ids)
+            await self._waiting.give(connection, service_ids, self._clock())
         self._outbox.wake()
         self._changed.update(service_ids)
 
@@ -143,6 +147,7 @@ class Listings:
         """Give diaries slots up to the horizon. Returns how many diaries were due; call again until none is."""
         async with self._database.pool.acquire() as connection, connection.transaction(isolation="read_committed"):
             extended = await self._extend(connection, None)
+            await self._waiting.give(connection, extended, self._clock())
         self._outbox.wake()
         self._changed.update(extended)
         return len(extended)

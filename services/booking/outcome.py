@@ -3,7 +3,13 @@
 from datetime import datetime, timedelta
 from typing import Literal
 
-from contracts.bookings import BookingConfirmed, BookingConfirmedData, BookingExhausted, BookingExhaustedData
+from contracts.bookings import (
+    BookingConfirmed,
+    BookingConfirmedData,
+    BookingExhausted,
+    BookingExhaustedData,
+    WhyExhausted,
+)
 from contracts.envelope import Event
 from contracts.people import Desk
 from contracts.placements import Alternative, BookingRequested
@@ -68,8 +74,10 @@ def _confirmed(request: BookingRequested, given: Given, reference: str, now: dat
 
 def _exhausted(request: BookingRequested, refused: Refused, now: datetime) -> BookingExhaustedData:
     brief, proposal = request.data.brief, request.data.catch_all
-    why: Literal["to a clinician", "no candidate", "none could take the patient", "past answer_by"]
-    if now > brief.answer_by:
+    why: WhyExhausted
+    if refused.why is not None:
+        why = refused.why
+    elif now > brief.answer_by:
         why = "past answer_by"
     elif brief.to_clinician:
         why = "to a clinician"

@@ -8,6 +8,7 @@ import asyncpg
 from contracts.bookings import BookingReleased, Held
 from contracts.referrals import BookingWithdrawn
 from services.booking.outcome import SOURCE
+from services.booking.waiting import WaitingList
 from services.chassis.database import Connection, Database
 from services.chassis.failures import Poison, Transient
 
@@ -44,9 +45,12 @@ from given_back
 class Releases:
     """What becomes of bookings that no longer count."""
 
-    def __init__(self, database: Database, changed: set[str], *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, database: Database, waiting: WaitingList, changed: set[str], *, clock: Callable[[], datetime]
+    ) -> None:
         """`changed` is told of the diaries that have room again."""
         self._database = database
+        self._waiting = waiting
         self._changed = changed
         self._clock = clock
 
@@ -68,6 +72,7 @@ class Releases:
         if left := [booked[reference] for reference in references if reference not in told]:
             async with self._database.pool.acquire() as connection, connection.transaction(isolation="read_committed"):
                 told |= await self._give_back(connection, left, by_reference)
+            self._waiting.wake()
             self._changed.update(row["service_id"] for row in left if row["starts_at"] is not None)
         return [told[reference] for reference in by_reference]
 
@@ -97,6 +102,7 @@ class Releases:
         stored = [event.to_json().decode() for event in new.values()]
         if new and not await connection.fetchval(GIVE_BACK, now, list(new), stored):
             raise Transient("a booking or its slot changed although its diary was locked")
+        await self._waiting.give(connection, sorted({row["service_id"] for row in booked if row["starts_at"]}), now)
         return told | new
 
 

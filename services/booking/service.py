@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from contracts.directory import ServiceListed
 from contracts.placements import BookingRequested
-from contracts.referrals import BookingWithdrawn
+from contracts.referrals import BookingWithdrawn, ReferralArrangedElsewhere, ReferralCancelled
 from contracts.topics import Topic
 from services.booking.free_slots import FreeSlots, tell_of
 from services.booking.handlers import keep_diaries, place, release
@@ -18,6 +18,7 @@ from services.booking.listing import Listings
 from services.booking.releases import Releases
 from services.booking.settings import BookingSettings
 from services.booking.store import Diaries
+from services.booking.waiting import WaitingList, end_waits
 from services.chassis.database import OUTBOX, Database
 from services.chassis.lean import lean
 from services.chassis.metrics import OUTBOX_OLDEST, OUTBOX_WAITING
@@ -38,14 +39,18 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     own = BookingSettings.read(environ)
     lead, horizon = timedelta(minutes=own.slot_lead_minutes), timedelta(days=own.horizon_days)
     database = Database(settings, "booking", MIGRATIONS, OUTBOX)
-    diaries = Diaries(database, clock=utc_now, lead=lead)
     service = Service("booking", settings, database=database)
     outbox = Outbox(database, service.publisher)
-    listings = Listings(database, outbox, diaries.changed, clock=utc_now, horizon=horizon)
+    waiting = WaitingList(database, outbox, clock=utc_now, lead=lead)
+    diaries = Diaries(database, waiting, clock=utc_now, lead=lead)
+    listings = Listings(database, outbox, waiting, diaries.changed, clock=utc_now, horizon=horizon)
     service.reads(Topic.SERVICES, partial(keep_diaries, listings=listings), ServiceListed, at_leisure=True)
     service.reads(Topic.PLACEMENTS, partial(place, diaries=diaries), lean(BookingRequested))
-    releases = Releases(database, diaries.changed, clock=utc_now)
-    service.reads(Topic.REFERRALS, partial(release, releases=releases), BookingWithdrawn, at_leisure=True)
+    releases = Releases(database, waiting, diaries.changed, clock=utc_now)
+    give_back = partial(release, releases=releases, waiting=waiting)
+    over = (ReferralCancelled, ReferralArrangedElsewhere)
+    service.reads(Topic.REFERRALS, give_back, BookingWithdrawn, *over, at_leisure=True)
+    service.runs("waiting list", partial(end_waits, waiting))
     service.runs("horizon", partial(roll, listings))
     service.runs("outbox", outbox.drain)
     service.measures([OUTBOX_WAITING, OUTBOX_OLDEST], outbox.count)

@@ -1,6 +1,6 @@
 """The settling of placements, in SQL: each is told once what it was given, and what it was given is held."""
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -9,20 +9,19 @@ from uuid import UUID
 from contracts.bookings import BookingConfirmed, BookingExhausted
 from contracts.envelope import Event
 from contracts.placements import BookingRequested
-from services.booking.diary import Diary, Given, allocate, latest_start, may_be_booked
+from services.booking.diary import Diary, Given, Refused, allocate, latest_start, may_be_booked
+from services.booking.locks import lock_diaries
 from services.booking.outcome import outcome_of
+from services.booking.references import References
+from services.booking.waiting import WaitingList
 from services.chassis.database import Connection, Database
 from services.chassis.failures import Transient, Unfinished
 from services.chassis.lean import lean
 
 TOLD = """
--- What was told of each placement of the batch. It never changes, so no transaction is needed.
+-- What was told of each placement of the batch, nothing of one that waits. What is told never changes, so no
+-- transaction is needed.
 select placement_id, told_type, told from placements where placement_id = any($1::uuid[])
-"""
-
-LOCK_DIARIES = """
--- From here to the commit the free slots of these diaries are ours.
-select * from lock_diaries($1::text[], $2::integer[], $3, $4)
 """
 
 STORE = """
@@ -51,26 +50,8 @@ select (select count(*) from placed) as placed,
 """
 
 _OUTCOMES: dict[str, type[Event]] = {one.TYPE: one for one in (lean(BookingConfirmed), lean(BookingExhausted))}
-REFERENCES_A_BLOCK = 1000
 NOT_LISTED_YET = timedelta(seconds=30)
 """How long a placement may wait for a service that pathways knows and booking has not read of yet: it alone waits."""
-
-
-class _References:
-    """Numbers for patients, from blocks that this process took from the sequence. What a stop leaves is lost."""
-
-    def __init__(self) -> None:
-        self._numbers: deque[int] = deque()
-
-    async def reserve(self, connection: Connection, count: int) -> None:
-        """Have so many at hand."""
-        while len(self._numbers) < count:
-            block: int = await connection.fetchval("select nextval('reference_blocks')")
-            self._numbers.extend(range(block * REFERENCES_A_BLOCK, (block + 1) * REFERENCES_A_BLOCK))
-
-    def next(self) -> str:
-        """A number that nobody else has."""
-        return str(self._numbers.popleft())
 
 
 class SettledMeanwhile(Transient):
@@ -80,12 +61,15 @@ class SettledMeanwhile(Transient):
 class Diaries:
     """The settling of placements in diaries."""
 
-    def __init__(self, database: Database, *, clock: Callable[[], datetime], lead: timedelta) -> None:
+    def __init__(
+        self, database: Database, waiting: WaitingList, *, clock: Callable[[], datetime], lead: timedelta
+    ) -> None:
         """A slot that begins sooner than the lead from now is not held."""
         self._database = database
+        self._waiting = waiting
         self._clock = clock
         self._lead = lead
-        self._references = _References()
+        self._references = References()
         self._waited_for: set[str] = set()
         """Services that a placement waited for in vain. One that is listed after all has a diary, and is found."""
         self.changed: set[str] = set()
@@ -98,7 +82,8 @@ class Diaries:
             yield connection
 
     async def settle(self, requests: Sequence[BookingRequested]) -> list[Event]:
-        """Settle each placement once; what was told of it before is told again. One event a placement.
+        """Settle each placement once; what was told of it before is told again. One event a placement, but for one
+        that waits: of that nothing is told until the wait ends.
 
         Raises Unfinished with those of the others while one waits for a service that is not listed yet.
         """
@@ -112,31 +97,41 @@ class Diaries:
                 break
             except SettledMeanwhile:
                 told |= await self._told(list(by_id))
-        events = [told[placement] for placement in by_id if placement in told]
-        if waiting := len(by_id) - len(events):
+        events = [outcome for placement in by_id if (outcome := told.get(placement)) is not None]
+        if waiting := len(by_id) - len(told):
             raise Unfinished(events, f"{waiting} placements name services that booking has not read of yet")
         return events
 
-    async def _told(self, placements: list[UUID]) -> dict[UUID, Event]:
+    async def _told(self, placements: list[UUID]) -> dict[UUID, Event | None]:
+        """What was told of those that are known; none of one that waits."""
         rows = await self._database.pool.fetch(TOLD, placements)
-        return {row["placement_id"]: _OUTCOMES[row["told_type"]].read(row["told"].encode()) for row in rows}
+        return {
+            placement: _OUTCOMES[told_type].read(told.encode()) if told_type else None
+            for placement, told_type, told in rows
+        }
 
-    async def _settle(self, requests: Sequence[BookingRequested]) -> dict[UUID, Event]:
-        """What is told now of these placements; nothing of those that wait for a listing."""
-        told: dict[UUID, Event] = {}
-        rows = []
+    async def _settle(self, requests: Sequence[BookingRequested]) -> dict[UUID, Event | None]:
+        """What is told now of these placements, none of one that waits; those that wait for a listing are left out."""
+        told: dict[UUID, Event | None] = {}
+        rows: list[tuple[UUID, str, str | None, str | None, str | None, str | None, datetime | None]] = []
         async with self._transaction() as connection:
             now = self._clock()
             requests, diaries = await self._lock(connection, requests, now)
             if not requests:
                 return {}
             decisions = allocate(requests, diaries, now)
+            if any(isinstance(decision, Refused) and decision.waits for decision in decisions):
+                decisions = await self._wait(connection, requests, decisions, now)
             await self._references.reserve(connection, len(requests))
             for request, decision in zip(requests, decisions, strict=True):
                 placement = request.data.brief.placement_id
                 held: tuple[str | None, str | None, datetime | None] = (None, None, None)
                 if isinstance(decision, Given):
                     held = self._references.next(), decision.service.service_id, decision.starts_at
+                elif decision.waits:
+                    told[placement] = None
+                    rows.append((placement, request.subject, None, None, *held))
+                    continue
                 outcome = told[placement] = outcome_of(request, decision, reference=held[0] or "", now=now)
                 rows.append((placement, request.subject, outcome.type, outcome.to_json().decode(), *held))
             # In one order everywhere: two batches that share some placements must not wait for each other crosswise.
@@ -154,6 +149,25 @@ class Diaries:
         )
         return told
 
+    async def _wait(
+        self,
+        connection: Connection,
+        requests: Sequence[BookingRequested],
+        decisions: Sequence[Given | Refused],
+        now: datetime,
+    ) -> list[Given | Refused]:
+        """Let those wait that may, under the locks of their diaries; who is no longer wanted does not."""
+        wait = [
+            (request, decision)
+            for request, decision in zip(requests, decisions, strict=True)
+            if isinstance(decision, Refused) and decision.waits
+        ]
+        over = await self._waiting.admit(connection, wait, now)
+        return [
+            Refused(decision.tried, why="no longer wanted") if request.data.brief.placement_id in over else decision
+            for request, decision in zip(requests, decisions, strict=True)
+        ]
+
     async def _lock(
         self, connection: Connection, requests: Sequence[BookingRequested], now: datetime
     ) -> tuple[Sequence[BookingRequested], dict[str, Diary]]:
@@ -163,14 +177,7 @@ class Diaries:
         if not wanted:
             return requests, {}
         until = max(latest_start(request, now) for request in bookable)
-        rows = await connection.fetch(LOCK_DIARIES, list(wanted), list(wanted.values()), now + self._lead, until)
-        diaries: dict[str, Diary] = {}
-        for service_id, booking, active, accept_within_minutes, starts_at, minutes, free in rows:
-            diary = diaries.get(service_id)
-            if diary is None:
-                diary = diaries[service_id] = Diary(service_id, booking, active, accept_within_minutes)
-            if starts_at is not None:
-                diary.add(starts_at, minutes, free)
+        diaries = await lock_diaries(connection, wanted, now + self._lead, until)
         missing = wanted.keys() - diaries.keys()
         return self._without_waiting(requests, missing, now) if missing else requests, diaries
 

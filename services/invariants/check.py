@@ -159,9 +159,13 @@ class _Check:
         self._look_at_unreadable(topic, [one.origin for one in chunk if isinstance(one, Unreadable)])
         for led, finding in self._led.items():
             if led.topic == topic:
-                causes = [one.id for one in self._asked_of(led.reader, topic, facts) if one.type == led.type]
+                causes = {one.id: one for one in self._asked_of(led.reader, topic, facts) if one.type == led.type}
                 finding.looked_at += len(causes)
-                finding.breaks(self._seen.without_effect(causes, led.onto, led.effects))
+                alone = self._seen.without_effect(list(causes), led.onto, led.effects)
+                if alone and led.not_yet is not None and self._without(led.not_yet) is None:
+                    known = await self._ids(led.not_yet, [causes[one] for one in alone])
+                    alone = [one for one in alone if one not in known]
+                finding.breaks(alone)
         for kept, finding in self._kept.items():
             if kept.topic == topic:
                 asked = [
@@ -187,11 +191,15 @@ class _Check:
         finding.unchecked = self._without(missing)
         if finding.unchecked is None and asked:
             finding.looked_at += len(asked)
-            columns: list[list[UUID | str | bytes | None]] = [
-                [one.id for one in asked],
-                [one.subject for one in asked],
-                [one.transaction for one in asked],
-                [one.placement for one in asked],
-                [one.digest for one in asked],
-            ]
-            finding.breaks([row[0] for row in await self._connection.fetch(FACTS + missing, *columns)])
+            finding.breaks(await self._ids(missing, asked))
+
+    async def _ids(self, query: str, facts: Sequence[Logged]) -> list[Any]:
+        """What a query over these facts finds."""
+        columns: list[list[UUID | str | bytes | None]] = [
+            [one.id for one in facts],
+            [one.subject for one in facts],
+            [one.transaction for one in facts],
+            [one.placement for one in facts],
+            [one.digest for one in facts],
+        ]
+        return [row[0] for row in await self._connection.fetch(FACTS + query, *columns)]

@@ -41,6 +41,35 @@ STORED = (
         """,
     ),
     Stored(
+        "What is given back is told once, with what was held",
+        """
+        select reference from booking.bookings
+        where (released_at is null) <> (released is null)
+            or (released::json #>> '{data,reference}', released::json #>> '{data,placement_id}')
+                <> (reference, placement_id::text)
+        """,
+    ),
+    Stored(
+        "A placement of which nothing is told waits for a place, and one that waits is told nothing",
+        """
+        select coalesce(p.placement_id, w.placement_id)::text
+        from booking.placements p full join booking.waiting w using (placement_id)
+        where p.placement_id is null or (p.told is null) <> (w.placement_id is not null)
+        """,
+    ),
+    Stored(
+        "Nobody waits while a slot that they could use is free, nor long past the time until when they may wait",
+        """
+        -- Nobody is sent to a slot that begins within the lead, which is 4 hours at most.
+        select w.placement_id::text from booking.waiting w
+        where w.wait_until < now() - interval '1 minute' or w.wait_until > now() and exists (
+            select from booking.slots s join booking.diaries d using (service_id)
+            where s.service_id = any(w.services) and d.active and d.booking = 'slots' and not s.withdrawn
+                and s.held < s.capacity and s.starts_at > now() + interval '4 hours' and s.starts_at <= w.latest_start
+        )
+        """,
+    ),
+    Stored(
         "The service that is told is the one that is booked, under the reference that the patient is told",
         """
         select p.placement_id::text from booking.placements p join booking.bookings b using (placement_id)
@@ -64,11 +93,11 @@ STORED = (
         """,
     ),
     Stored(
-        "Nobody is booked past the time until when their submission may be acted on",
+        "Nobody is booked past the time until when their submission may be acted on, or until when they may wait",
         """
         select placement_id::text from booking.placements
         where told_type = 'booking.confirmed'
-            and settled_at > (told::json #>> '{data,brief,answer_by}')::timestamptz
+            and settled_at > coalesce(wait_until, (told::json #>> '{data,brief,answer_by}')::timestamptz)
         """,
     ),
     Stored(

@@ -33,6 +33,8 @@ class Led(NamedTuple):
     onto: Topic
     effects: tuple[str, ...]
     """The types of effect of which one follows: with an empty effect key, for there is at most one."""
+    not_yet: str | None = None
+    """A query over the facts without an effect, as of `Kept`: the ids of those that are known to wait."""
 
 
 class Kept(NamedTuple):
@@ -74,12 +76,21 @@ LED = (
         (BookingRequested.TYPE,),
     ),
     Led(
-        "A placement that booking has read has ended, in one way",
+        "A placement that booking has read has ended, in one way, or waits for a place until a time",
         Topic.PLACEMENTS,
         "booking",
         BookingRequested.TYPE,
         Topic.BOOKINGS,
         OUTCOMES,
+        # The outcome of a wait may still be in the outbox, which is looked at in the same snapshot as the list.
+        """
+        select fact.id from fact where exists (
+            select from booking.waiting w where w.placement_id = fact.placement
+        ) or exists (
+            select from booking.placements p join booking.outbox o on o.body = p.told
+            where p.placement_id = fact.placement
+        )
+        """,
     ),
 )
 

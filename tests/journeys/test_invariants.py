@@ -35,6 +35,11 @@ SABOTAGE = (
     """update booking.placements
         set told = jsonb_set(told::jsonb, '{data,brief,accept}', '[{"service": "elsewhere"}]')::text
         where told_type = 'booking.confirmed'""",
+    """update booking.bookings set released_at = now(), released = '{"data": {"reference": "1", "placement_id": "2"}}'
+        where reference in (select min(reference) from booking.bookings where starts_at is null)""",
+    """insert into booking.waiting
+        select placement_id, referral_id, '', '[]', '{}', 0, now(), now(), now() - interval '1 hour'
+        from booking.placements limit 1""",
     "update booking.placements set settled_at = settled_at + interval '1 day'",
     "update referrals.feed set last = last + 1",
     "update referrals.referrals set owner = null, version = version + 1, state = 'triaged'",
