@@ -19,19 +19,20 @@ from typing import get_args
 from uuid import UUID
 
 import asyncpg
-from pydantic import TypeAdapter
+import msgspec
 
 from contracts.bookings import Tried, WhyExhausted
 from contracts.brief import Acuity
 from contracts.envelope import Event
 from contracts.placements import BookingRequested
 from contracts.referrals import ReferralArrangedElsewhere, ReferralCancelled
-from services.booking.diary import Given, Refused, Waiter, give_freed, latest_start
+from services.booking.diary import Given, LeanTried, Refused, Waiter, give_freed, latest_start
 from services.booking.locks import lock_diaries
 from services.booking.outcome import outcome_of
 from services.booking.references import References
 from services.chassis.database import Connection, Database
 from services.chassis.failures import Transient
+from services.chassis.lean import lean
 from services.chassis.outbox import Outbox
 
 ANYBODY = """
@@ -106,7 +107,8 @@ REMEMBER_UNWANTED = """
 insert into unwanted select unnest($1::text[]) on conflict do nothing
 """
 
-_TRIED = TypeAdapter(tuple[Tried, ...])
+_REQUESTED = lean(BookingRequested)
+_TRIED = msgspec.json.Decoder(tuple[LeanTried, ...])  # type: ignore[valid-type]
 URGENCY = {acuity: number for number, acuity in enumerate(get_args(Acuity))}
 AT_ONCE = 200
 LOOK_SECONDS = 2.0
@@ -212,7 +214,7 @@ def _row(request: BookingRequested, refused: Refused, now: datetime) -> tuple[ob
         brief.placement_id,
         request.subject,
         request.to_json().decode(),
-        _TRIED.dump_json(refused.tried).decode(),
+        msgspec.json.encode(refused.tried).decode(),
         " ".join(candidate.service_id for candidate in request.data.candidates),
         URGENCY[brief.acuity],
         request.time,
@@ -222,7 +224,7 @@ def _row(request: BookingRequested, refused: Refused, now: datetime) -> tuple[ob
 
 
 def _read(row: asyncpg.Record) -> tuple[BookingRequested, tuple[Tried, ...]]:
-    return BookingRequested.read(row["request"].encode()), _TRIED.validate_json(row["tried"])
+    return _REQUESTED.read(row["request"].encode()), _TRIED.decode(row["tried"])
 
 
 def _refused(row: asyncpg.Record, why: WhyExhausted) -> tuple[BookingRequested, Refused]:

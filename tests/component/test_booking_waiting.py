@@ -15,7 +15,7 @@ from contracts.brief import Acuity
 from contracts.people import Referrer
 from contracts.placements import BookingRequested
 from contracts.referrals import CancelledData, ReferralCancelled, Standing
-from tests.booking_processes import Booking, Clock, booking, confirmed, faults, stranger, waiting
+from tests.booking_processes import Booking, Clock, booking, confirmed, exhausted, faults, stranger, waiting
 from tests.booking_requests import DESK, NOON, requested, service, session, withdrawn
 
 pytestmark = pytest.mark.backing
@@ -113,7 +113,7 @@ async def test_a_place_that_is_given_back_is_the_waiting_ones(process: Booking) 
     assert [("S2", "no free slot in time")] == [(one.service_id, one.why) for one in event.data.tried]
     assert [event.to_json()] == [again.to_json() for again in await process.settles(request)]
     [other] = await process.settles(requested(3, "S1"))
-    assert isinstance(other, BookingExhausted)
+    assert [other] == exhausted([other])
     assert [] == await faults(process)
 
 
