@@ -1,8 +1,9 @@
 """The envelope: CloudEvents 1.0, structured JSON, one event a Kafka message."""
 
 from datetime import UTC, datetime
+from hashlib import sha1
 from typing import Annotated, Any, ClassVar, Literal, Self
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -152,4 +153,5 @@ _keep = object.__setattr__
 
 def effect_id(cause: UUID, type: str, effect_key: str = "") -> UUID:
     """Id of an effect: `uuid5(cause, type/effect key)`. A type has no slash, so no two pairs meet."""
-    return uuid5(cause, f"{type}/{effect_key}")
+    digest = sha1(cause.bytes + f"{type}/{effect_key}".encode(), usedforsecurity=False).digest()
+    return UUID(bytes=digest[:16], version=5)  # as the library's uuid5, which takes twice the time

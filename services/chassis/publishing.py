@@ -2,16 +2,16 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
-from faststream.kafka import KafkaBroker, KafkaPublishMessage
+from faststream.kafka import KafkaBroker
 from opentelemetry.trace import SpanKind
 
 from contracts.envelope import Event
 from contracts.topics import Topic
 from services.chassis import traces
 from services.chassis.metrics import TOLD
-from services.chassis.partitions import partition_of
+from services.chassis.partitions import partitions_of
 
 CONTENT_TYPE = "application/cloudevents+json; charset=UTF-8"
 MAX_BATCH_BYTES = 262_144
@@ -33,6 +33,13 @@ class EventTooLarge(Exception):
         super().__init__(f"{type_} of {size} bytes: a topic takes {MAX_EVENT_BYTES}")
 
 
+class BatchFull(Exception):
+    """A batch of the producer takes less than `runs` puts into one: its headroom is too small."""
+
+    def __init__(self, type_: str, size: int) -> None:
+        super().__init__(f"{type_} of {size} bytes did not fit into its batch")
+
+
 class Publisher(Protocol):
     """Somewhere to tell events."""
 
@@ -49,9 +56,9 @@ def runs(events: Sequence[tuple[type[Event], str, bytes]]) -> Iterator[Run]:
     open_runs: dict[tuple[Topic, int], dict[str, list[tuple[bytes, bytes]]]] = {}
     sizes: dict[tuple[Topic, int, str], int] = {}
     type_of_key: dict[tuple[Topic, str], str] = {}
-    for contract, key, value in events:
+    partitions = partitions_of([key for _, key, _ in events])
+    for (contract, key, value), partition in zip(events, partitions, strict=True):
         topic, type_ = contract.TOPIC, contract.TYPE
-        partition = partition_of(key)
         of_partition = open_runs.setdefault((topic, partition), {})
         if type_of_key.setdefault((topic, key), type_) != type_:
             type_of_key[topic, key] = type_
@@ -83,6 +90,12 @@ class KafkaPublisher:
         self._prefix = prefix
         self._tracer = traces.of(service)
 
+    @property
+    def _producer(self) -> Any:
+        """aiokafka's own, which FastStream holds: a batch is filled in a third of the time that FastStream takes, and
+        without the id that it adds to each record."""
+        return self._broker.config.producer._producer.producer  # type: ignore[attr-defined]
+
     async def tell(self, events: Sequence[Event]) -> None:
         """Publish the events; return once all are acknowledged."""
         await self.tell_json([(type(event), event.partitionkey, event.to_json()) for event in events])
@@ -106,16 +119,14 @@ class KafkaPublisher:
     async def _tell(self, events: Sequence[tuple[type[Event], str, bytes]]) -> None:
         batches = list(runs(events))
         acknowledgements = []
+        producer = self._producer
         for topic, partition, type_, records in batches:
-            acknowledgements.append(
-                await self._broker.publish_batch(
-                    *(KafkaPublishMessage(value, key=key) for key, value in records),
-                    topic=f"{self._prefix}{topic}",
-                    partition=partition,
-                    headers={"content-type": CONTENT_TYPE, "type": type_},
-                    no_confirm=True,
-                )
-            )
+            headers = [("content-type", CONTENT_TYPE.encode()), ("type", type_.encode())]
+            batch = producer.create_batch()
+            for key, value in records:
+                if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
+                    raise BatchFull(type_, len(value))
+            acknowledgements.append(await producer.send_batch(batch, f"{self._prefix}{topic}", partition=partition))
         await asyncio.gather(*acknowledgements)
         for topic, _, _, records in batches:
             TOLD.labels(self._service, topic).inc(len(records))

@@ -72,10 +72,9 @@ RELIED_ON: list[tuple[Callable[..., Any], str, str]] = [
         "Without a logger, is our rebalance listener still the one that aiokafka calls?",
     ),
     (
-        AioKafkaFastProducerImpl.publish_batch,
-        "00920d4df074f79a",
-        "Are messages with a key each still one batch for the given partition, and is the future returned unawaited"
-        " with no_confirm? publishing.runs sizes batches for the headers that it adds.",
+        AioKafkaFastProducerImpl.connect,
+        "cca52651b188da61",
+        "Does it still keep aiokafka's own producer at `_producer.producer`? KafkaPublisher fills its batches itself.",
     ),
     (
         AIOKafkaClient._metadata_update,
