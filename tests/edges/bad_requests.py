@@ -107,14 +107,14 @@ def unknown_parameters(case: Case) -> Iterator[Bad]:
 def bad_headers(case: Case) -> Iterator[Bad]:
     """Each header that is documented, with what it cannot be; and more of a head than anybody needs."""
     good = case.good()
-    expected = {"idempotency-key": {400}, "last-event-id": {400}}
+    expected = {"idempotency-key": {400}, "last-event-id": {400}, "if-match": {400}}
     for parameter in case.parameters("header"):
         name = parameter["name"]
         for value in (b"\xff", b"x", b"9" * 5000, b'"', b"1-" + b"9" * 400, b"\xed\xa0\x80"):
             statuses = expected.get(name.lower(), {case.route.answers})
             kept = {one: said for one, said in good.headers.items() if one.lower() != name.lower()}
             yield f"{name} is {value[:20]!r}", replace(good, headers={**kept, name: value}), statuses
-    odd = dict.fromkeys(("traceparent", "Cookie", "Accept", "Accept-Language", "If-Match", "Range"), b"\xff" * 5000)
+    odd = dict.fromkeys(("traceparent", "Cookie", "Accept", "Accept-Language", "Range", "Upgrade"), b"\xff" * 5000)
     yield "odd headers that it does not know", replace(good, headers={**good.headers, **odd}), {case.route.answers}
 
 

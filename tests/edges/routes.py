@@ -95,6 +95,7 @@ def _directory() -> Iterator[tuple[str, bytes]]:
 SENT = {"application/json": _json(SUBMISSION)}
 DIRECTORY = dict(_directory())
 PLACES = {"text/csv": b"outcode,latitude,longitude\nNG7,52.9600,-1.1800\nTR1,50.2600,-5.0500\n"}
+MESSAGE = {"application/json": b'{"action":"leave_message","words":"Narrative-words: said by telephone."}'}
 LOOKUP = "latitude=52.9&longitude=-1.2&type=122"
 ON_A_REFERRAL = Route(to_others=404, names_the_caller=True)
 OF_THE_OPERATOR = Route(OPERATOR, "operator", to_others=403)
@@ -117,11 +118,15 @@ ROUTES: dict[str, Route] = {
     "GET /pathways/explanation": Route(query=f"service=elverbridge-stroke&{LOOKUP}", knows_all_parameters=True),
     "GET /services/{service_id}/slots": Route(values={"service_id": "elverbridge-utc"}),
     "GET /messages/{message_id}": Route(to_others=404),
+    "GET /referrals": Route(query="limit=2"),
     "GET /referrals/{referral_id}": ON_A_REFERRAL,
     "GET /referrals/{referral_id}/versions": ON_A_REFERRAL,
     "GET /referrals/{referral_id}/versions/{number}": replace(ON_A_REFERRAL, values={"number": "1"}),
     "GET /referrals/{referral_id}/handover": ON_A_REFERRAL,
+    "POST /referrals/{referral_id}/actions": replace(ON_A_REFERRAL, bodies=MESSAGE),
     "GET /events": Route(names_the_caller=True),
+    "GET /worklists": Route(),
+    "GET /worklists/{name}": Route(values={"name": "awaiting-clinician"}),
     "GET /worklists/unreadable": Route(),
     "GET /dead-letters": OF_THE_OPERATOR,
     "GET /dead-letters/{number}": OF_THE_OPERATOR,
