@@ -52,7 +52,8 @@ class Pace:
     def seconds_behind(self, now: float, end: int, committed: int) -> float:
         """Take a look at the group: the topic's end and what the group has committed, summed over partitions.
 
-        Of a group that has something left and does not move: since when it stands.
+        Of a group that has something left and does not move: since when it stands. A pace says nothing of a few that
+        are left: where one comes every few seconds, that is how slowly they come, and the group has just not committed.
         """
         moved = bool(self._committed) and committed > self._committed[-1][1]
         self._committed.append((now, committed))
@@ -66,6 +67,6 @@ class Pace:
         if left <= 0:
             return 0.0
         began, then = self._committed[0]
-        if committed > then:
+        if committed > then and left >= FEW:
             return left * (now - began) / (committed - then)
         return 0.0 if self._stands_since is None else now - self._stands_since

@@ -61,6 +61,14 @@ def test_a_group_that_moves_again_is_behind_by_its_pace_again() -> None:
     assert 1.0 == pace.seconds_behind(21.0, 100, 75)
 
 
+def test_a_few_that_are_left_by_a_group_that_moves_say_nothing() -> None:
+    """One that comes every three seconds and is not committed yet is not three seconds of work; one that stays is."""
+    pace = Pace()
+    behind = [pace.seconds_behind(float(now), now // 3 + 1, now // 3 + (now % 3 > 0)) for now in range(12)]
+    stuck = [pace.seconds_behind(float(now), 5, 4) for now in range(12, 20)]
+    assert ([0.0] * 12, 7.0) == (behind, stuck[-1])
+
+
 async def test_a_backlog_adds_up_all_hops_and_goes_stale() -> None:
     """A submission waits at each of them; what was seen too long ago does not count."""
     now, done = 0.0, 0
