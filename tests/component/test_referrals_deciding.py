@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -328,3 +328,23 @@ def await_outcome(referral: UUID) -> tuple[Event, BookingConfirmed]:
     """The first fact, and the outcome that follows from it."""
     first = submitted(referral)
     return first, confirmed(requested(triaged(first)))
+
+
+async def test_a_clock_that_runs_backwards_undoes_nothing(desk: Desk) -> None:
+    """Versions go by what was decided and not by the time: the later action counts, owns a due time to come, and comes
+    last in the feed; an action that comes again answers as it did."""
+    referral = uuid4()
+    await desk.read(*placed(referral))
+    accepting, cancelling = asks(referral, ACCEPT), asks(referral, CANCEL, organisation=REFERRER)
+    (accepted,) = await desk.read(accepting)
+    _, version, _, _ = await desk.state(referral)
+
+    desk.now = NOW - timedelta(hours=1)
+    *_, cancelled = await desk.read(cancelling)
+    again = await desk.read(accepting)
+
+    state, after, _, due = await desk.state(referral)
+    assert ("cancelled", version + 1, True) == (state, after, due >= desk.now)
+    assert [accepted.to_json()] == [event.to_json() for event in again]
+    kinds = [told.type for told in await desk.told(REFERRER)]
+    assert kinds.index(accepted.type) < kinds.index(cancelled.type)

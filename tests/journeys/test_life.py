@@ -351,6 +351,25 @@ async def test_a_service_that_withdraws_gives_its_patient_another_place_or_the_d
     assert [moved] == world.holding([moved])
 
 
+async def test_who_waits_for_a_full_service_is_given_the_place_that_is_freed(world: World) -> None:
+    """The desk is answered at once that the patient waits; a cancellation gives them the place, and all are told."""
+    holding = []
+    while (response := await world.refer("full")).json()["outcome"] != "unplaced":
+        holding.append(response.json()["referral_id"])
+    waiting = response.json()["referral_id"]
+    until = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+
+    listed = await world.done(TRUST, waiting, "wait", service="full", until=until)
+    assert ("referral.wait-listed", "waiting", None) == (listed["done"], listed["state"], listed["place"])
+    await world.done(TRUST, holding[0], "cancel", reason="patient-better")
+
+    placed = await at_last(lambda: placed_with(world, waiting, "full"), "the one who waits is placed")
+    assert "placed" == placed["state"]
+    assert {"service", "referrer", "patient"} == await world.told(waiting, "referral.rebooked")
+    await world.holds_nothing(holding[0])
+    assert [waiting] == world.holding([waiting])
+
+
 async def test_every_refusal_says_why_and_moves_nothing(world: World) -> None:
     """An action on an unknown referral, on someone else's, by the wrong side, out of order, on an old version, twice,
     to a service that may not take the patient, after the end: each under its status, with where it stands."""
