@@ -17,7 +17,8 @@ from contracts.submissions import AcceptedService, AcceptedType
 from services.referrals.asking import open_to, refused
 from services.referrals.cases import Case, Search, place_of
 from services.referrals.deciding import Decider
-from services.referrals.lifecycle import MISSED, STATES, TABLE
+from services.referrals.escalating import MISSED
+from services.referrals.lifecycle import STATES, TABLE
 from services.referrals.standing import standing_of
 from tests.referrals_examples import (
     BEGAN,
@@ -107,6 +108,7 @@ def case_in(state: str, *, referrer: str = REFERRER, held: BookingConfirmed | No
     standing = standing.model_copy(update={"state": state, "place": place})
     known = state not in FLOW
     return Case(
+        referral=REFERRAL,
         standing=standing,
         receiver=RECEIVER if known and referrer != BOTH else BOTH if known else None,
         service_id="sdec-1" if known else None,
