@@ -68,8 +68,9 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     letters = DeadLetterBox(database, settings.topic_prefix, clocks)
     service.reads_dead_letters(partial(keep, letters=letters), readers_with_dead_letters())
     service.serves(routes(referrals, Feed(referrals, database, news, own), news, database, service, own, clock))
-    service.serves(worklist_routes(Worklists(database, clocks), referrals, database, clock))
+    # Before the other worklists: its path would be taken for the name of one of them.
     service.serves(
         unreadable_routes(letters, database, partial(send_again, service="referrals", settings=settings), own, clock)
     )
+    service.serves(worklist_routes(Worklists(database, clocks), referrals, database, clock))
     return service

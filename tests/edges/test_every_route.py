@@ -16,7 +16,7 @@ from tests.edges.routes import DOCUMENT, OPERATIONS, ROUTES, Bad, Case
 from tests.edges.whole_system import PATIENT, Whole
 
 PROBLEMS = Draft202012Validator(DOCUMENT["components"]["schemas"]["Problem"])
-OF_NO_ROUTE = {405, 431}
+OF_NO_ROUTE = {404, 405, 431}
 """What is refused before a route is found is documented of none."""
 
 MOST_BYTES = MANY_BYTES * 8 // 10
