@@ -24,6 +24,7 @@ from services.chassis.database import Database
 from services.chassis.failures import Transient
 from services.chassis.identity import Verifier, make_keys, sign
 from services.chassis.kafka import Kafka
+from services.chassis.outbox import Outbox
 from services.chassis.service import Service
 from services.chassis.settings import Settings
 from services.chassis.web import create_app
@@ -36,6 +37,7 @@ from services.referrals.news import News
 from services.referrals.service import MIGRATIONS
 from services.referrals.settings import ReferralsSettings
 from services.referrals.store import Referrals
+from tests.recording import RecordingPublisher
 from tests.referrals_examples import (
     ANOTHER_RECEIVER,
     CLOCKS,
@@ -189,7 +191,7 @@ async def replica(database: str, keys: tuple[Path, Path]) -> AsyncIterator[Repli
         yield Replica(
             own,
             referrals,
-            Decisions(own, lambda: NOW, CLOCKS),
+            Decisions(own, lambda: NOW, CLOCKS, Outbox(own, RecordingPublisher())),  # type: ignore[arg-type]
             news,
             log,
             f"http://127.0.0.1:{listener.getsockname()[1]}",
