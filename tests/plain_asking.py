@@ -43,6 +43,8 @@ def query_of(request: SearchRequest) -> Query:
         forced=request.km_is_forced,
         wanted=request.wanted,
         in_order=request.in_order,
+        without=request.without,
+        full_too=request.full_too,
     )
 
 
