@@ -29,6 +29,7 @@ class _Brief(Part):
 
 class _Data(Part):
     brief: _Brief | None = None
+    placement_id: UUID | None = None
 
 
 class _Fact(View):
@@ -154,7 +155,7 @@ def _looked_at(record: Any, topic: str) -> Logged | Unreadable:
         fact.id,
         fact.subject,
         fact.correlationid,
-        None if fact.data.brief is None else fact.data.brief.placement_id,
+        fact.data.placement_id if fact.data.brief is None else fact.data.brief.placement_id,
         hashlib.sha256(record.value).digest(),
         record.key == fact.partitionkey.encode() and record.partition == partition_of(fact.partitionkey),
     )

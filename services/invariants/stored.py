@@ -124,6 +124,64 @@ STORED = (
         """,
     ),
     Stored(
+        "What the feed says of a referral is what its row says, and its versions stand in the feed in their order",
+        """
+        select r.id::text from referrals.referrals r
+        left join referrals.facts f on f.referral_id = r.id and f.version = r.version
+        cross join lateral (select f.body::jsonb -> 'data' as data offset 0) said
+        cross join lateral (select coalesce(data -> 'standing', data) as standing offset 0) stands
+        where r.version > 0 and (
+            f.body is null
+            or r.state <> case f.type
+                when 'referral.submitted' then 'submitted'
+                when 'referral.triaged' then 'triaged'
+                when 'booking.requested' then 'placement_asked'
+                when 'booking.confirmed' then 'placed'
+                when 'booking.exhausted' then 'unplaced'
+                else standing ->> 'state'
+            end
+            or r.owner <> coalesce(
+                standing #>> '{owner,organisation}', data #>> '{brief,desk,organisation}',
+                data #>> '{desk,organisation}'
+            )
+            or data ? 'standing' and r.due <> (standing ->> 'due')::timestamptz
+            or exists (
+                select from referrals.facts earlier
+                where earlier.referral_id = r.id and earlier.version < r.version and earlier.position > f.position
+            )
+        )
+        """,
+    ),
+    Stored(
+        "What was held for a referral that is finished is given back, but the place where the patient was seen",
+        """
+        select r.id::text from referrals.referrals r
+        join referrals.facts held on held.referral_id = r.id and held.type = 'booking.confirmed'
+        left join referrals.facts f on f.referral_id = r.id and f.version = r.version
+        where r.state in ('outcome_given', 'cancelled', 'arranged_elsewhere')
+            and not exists (
+                select from referrals.facts back where back.referral_id = r.id and back.type = 'booking.withdrawn'
+                    and back.body::json #>> '{data,reference}' = held.body::json #>> '{data,reference}'
+            )
+            and not (
+                r.state = 'outcome_given'
+                and held.body::json #>> '{data,reference}' = f.body::json #>> '{data,standing,place,reference}'
+                and coalesce((held.body::json #>> '{data,starts_at}')::timestamptz <= r.due, true)
+            )
+        """,
+    ),
+    Stored(
+        "For a referral at most one further place is looked for, and none for one that is finished",
+        """
+        select s.referral_id::text from referrals.searches s
+        left join referrals.referrals r on r.id = s.referral_id
+        where s.state = 'open' group by s.referral_id
+        having count(*) > 1 or bool_or(
+            coalesce(r.state in ('outcome_given', 'cancelled', 'arranged_elsewhere'), true)
+        )
+        """,
+    ),
+    Stored(
         "A submission under one key has one referral, and an answer of its own only",
         """
         select a.referral_id::text from gateway.attempts a

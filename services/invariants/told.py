@@ -4,10 +4,11 @@ import re
 from typing import NamedTuple
 
 from contracts import referrals
+from contracts.actions import ReferralActionRequested
 from contracts.bookings import BookingConfirmed, BookingExhausted
 from contracts.envelope import Event
 from contracts.placements import BookingRequested
-from contracts.referrals import PlacementRequested
+from contracts.referrals import BookingWithdrawn, PlacementRequested
 from contracts.submissions import ReferralSubmitted
 from contracts.topics import Topic
 from contracts.triage import ReferralTriaged
@@ -117,6 +118,33 @@ KEPT = (
         """
         select fact.id from fact left join referrals.referrals r on r.id = fact.subject::uuid
         where r.state is null or r.state in ('submitted', 'triaged', 'placement_asked')
+        """,
+    ),
+    Kept(
+        "An action that referrals has read has exactly one answer, or waits for what comes of the place it asked for",
+        Topic.SUBMISSIONS,
+        "referrals",
+        (ReferralActionRequested.TYPE,),
+        """
+        select fact.id from fact
+        cross join lateral (
+            select count(*) as made from referrals.facts f
+            where f.referral_id = fact.subject::uuid and f.cause is not null and f.type like 'referral.%'
+                and f.body::json ->> 'correlationid' = fact.id::text
+        ) answers
+        where answers.made <> case when exists (
+            select from referrals.searches s where s.cause = fact.id and s.state <> 'settled' and s.why <> 'waiting'
+        ) then 0 else 1 end
+        """,
+    ),
+    Kept(
+        "What referrals gave back, and booking has read, is held no more",
+        Topic.REFERRALS,
+        "booking",
+        (BookingWithdrawn.TYPE,),
+        """
+        select fact.id from fact left join booking.bookings b on b.placement_id = fact.placement
+        where b.released_at is null
         """,
     ),
     Kept(

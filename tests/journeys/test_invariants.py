@@ -35,6 +35,7 @@ SABOTAGE = (
     """update booking.placements
         set told = jsonb_set(told::jsonb, '{data,brief,accept}', '[{"service": "elsewhere"}]')::text
         where told_type = 'booking.confirmed'""",
+    "update booking.bookings set released_at = null, released = null where released_at is not null",
     """update booking.bookings set released_at = now(), released = '{"data": {"reference": "1", "placement_id": "2"}}'
         where reference in (select min(reference) from booking.bookings where starts_at is null)""",
     """insert into booking.waiting
@@ -42,8 +43,16 @@ SABOTAGE = (
         from booking.placements limit 1""",
     "update booking.placements set settled_at = settled_at + interval '1 day'",
     "update referrals.feed set last = last + 1",
-    "update referrals.referrals set owner = null, version = version + 1, state = 'triaged'",
-    "delete from referrals.facts",
+    # The facts that say what was held for those that are finished now are left where they are.
+    """update referrals.referrals set owner = null, version = version + 1, state = case when id in (
+        select referral_id from referrals.facts where type = 'booking.confirmed' and event_id::text >= '8'
+    ) then 'cancelled' else 'triaged' end""",
+    "delete from referrals.facts where type <> 'booking.confirmed' or event_id::text < '8'",
+    """insert into referrals.searches (id, referral_id, why, cause, state)
+        select gen_random_uuid(), id, 'rebooking', id, 'open' from referrals.referrals r
+        where state = 'cancelled' and not exists (
+            select from referrals.searches s where s.referral_id = r.id and s.state = 'open'
+        )""",
     """update gateway.attempts set referral_id = gen_random_uuid()
         where key in (select min(key::text)::uuid from gateway.attempts)""",
     """update gateway.attempts set answer = null, answered_at = null
