@@ -11,8 +11,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 
-from contracts.referrals import ReferralEscalated
+from contracts.actions import Accept
+from contracts.referrals import ReferralAccepted, ReferralEscalated
 from contracts.submissions import ReferralSubmitted
+from contracts.topics import Topic
 from services.chassis import topics
 from services.chassis.identity import Verifier, make_keys, sign
 from services.chassis.kafka import Kafka
@@ -20,7 +22,7 @@ from services.chassis.service import Service
 from services.chassis.settings import Settings
 from services.chassis.web import create_app
 from services.referrals.service import build
-from tests.referrals_examples import RECEIVER, REFERRER, placed, submitted, unplaced
+from tests.referrals_examples import RECEIVER, REFERRER, asks, placed, submitted, unplaced
 
 pytestmark = pytest.mark.backing
 
@@ -174,3 +176,32 @@ async def test_what_nobody_did_in_time_is_told(referrals: Service) -> None:
         await told.stop()
     event = ReferralEscalated.read(record.value)
     assert (str(referral), "placement", "submitted") == (event.subject, event.data.missed, event.data.standing.state)
+
+
+async def test_an_action_is_answered_once_however_often_the_log_holds_it(referrals: Service) -> None:
+    """An action beside its confirmation on another topic, and once more: one answer, with its standing."""
+    referral = uuid4()
+    *flow, outcome = placed(referral)[:4]
+    accept = asks(referral, Accept(action="accept"))
+    told = AIOKafkaConsumer(f"{referrals.settings.topic_prefix}{Topic.REFERRALS}", **referrals.settings.kafka.client())
+    await told.start()
+    try:
+        await told.seek_to_beginning()
+        # On its own topic the action may be read first: it is held back for the confirmation, and not refused.
+        await referrals.publisher.tell([*flow, accept])
+        await referrals.publisher.tell([outcome])
+        async with asyncio.timeout(60):
+            first = ReferralAccepted.read((await told.getone()).value)
+        await referrals.publisher.tell([accept])
+        async with asyncio.timeout(60):
+            again = (await told.getone()).value
+    finally:
+        await told.stop()
+    assert (accept.id, "accepted", RECEIVER) == (
+        first.correlationid,
+        first.data.standing.state,
+        first.data.standing.owner.organisation,
+    )
+    assert first.to_json() == again
+    rows = await referrals.databases[0].pool.fetch("select version from facts where cause = $1", accept.id)
+    assert [(first.data.standing.version,)] == [tuple(row) for row in rows]
