@@ -113,7 +113,7 @@ def fact(event: ReferralSubmitted | Ended) -> Fact:
     """A fact as the history reads it, made of what is in memory."""
     view: type[Fact] = Submitted
     if not isinstance(event, ReferralSubmitted):
-        view = Confirmed if isinstance(event, BookingConfirmed) else Exhausted
+        view = Confirmed if event.type == BookingConfirmed.TYPE else Exhausted
     made = view.model_construct(
         id=event.id,
         type=event.type,
