@@ -105,7 +105,7 @@ async def test_one_trace_holds_http_kafka_and_sql_of_all_services(system: System
         ("pathways", "PRODUCER", "send placements"),
         ("booking", "CONSUMER", "process placements"),
         ("booking", "CLIENT", "booking.store.TOLD"),
-        ("booking", "CLIENT", "booking.store.LOCK_DIARIES"),
+        ("booking", "CLIENT", "booking.locks.LOCK_DIARIES"),
         ("booking", "CLIENT", "booking.store.STORE"),
         ("booking", "PRODUCER", "send bookings"),
         ("gateway", "CONSUMER", "process bookings"),
