@@ -23,11 +23,10 @@ import asyncpg
 import psutil
 
 from contracts.directory import CapacityReportedData, Service
-from contracts.people import Age
+from contracts.people import Age, Gender
 from loadtests.searches import DAYS, MONDAY
 from services.pathways.asked import session_minutes
 from services.pathways.globe import Square
-from services.pathways.index import GENDER_BITS
 from services.pathways.opening_hours import Timetable
 from services.pathways.ranking import MOST_CANDIDATES
 from services.pathways.request import SearchRequest
@@ -36,6 +35,8 @@ from services.pathways.search_rules import LOWEST_RANK, SearchRules
 PACKAGE = "postgresql-15-postgis-3"
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
 UNPRIVILEGED = "postgres"
+
+GENDER_BITS: dict[Gender, int] = {"female": 1, "male": 2, "indeterminate": 4, "unknown": 8}
 
 SETTINGS = {
     "listen_addresses": "",

@@ -6,15 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from services.pathways.columns import ByCode, Floats, Numbers
-from services.pathways.criteria import ClinicalQuestion
+from services.pathways.criteria import ClinicalQuestion, PatientQuestion
 from services.pathways.globe import on_the_globe
-from services.pathways.index import GENDER_BITS, Snapshot
+from services.pathways.index import Snapshot
 from services.pathways.opening_board import Moment
-from services.pathways.request import AgeSpan, SearchRequest
+from services.pathways.request import SearchRequest
 from services.pathways.search_rules import Distance
-
-UNKNOWN_AGE = AgeSpan(youngest=1e9, oldest=-1e9)
-"""Too old for every limit and too young for every limit."""
 
 
 class Asked(NamedTuple):
@@ -22,83 +19,49 @@ class Asked(NamedTuple):
 
     distances: list[Distance]
     moments: list[Moment]
-    latitude: Floats
-    x: Floats
-    y: Floats
-    z: Floats
-    youngest: Floats
-    oldest: Floats
     second: Floats
     """Of the epoch."""
     red_from: Floats
     """A report that a service is full counts if it holds then: at the search, or never where the patient waits."""
-    gender: Numbers
-    own_surgery: Numbers
     session: Numbers
     """Minutes."""
-    most_near_misses: Numbers
-    named: Numbers
-    """How many services are wanted by name."""
-    left_out: Numbers
-    """Pairs of a search and a service that is not asked again: the search times how many services there are, plus the
-    slot."""
+    on_the_globe: Floats
+    own_surgery: Numbers
+    patient: ByCode
     clinical: ByCode
     territory: ByCode
     ties: ByCode
+    left_out: Numbers
+    """Pairs of a search and a service that is not asked again: the search times how many services there are, plus the
+    slot."""
 
 
 def asked_of(snapshot: Snapshot, requests: Sequence[SearchRequest]) -> Asked:
     """The searches in columns."""
     registers = snapshot.registers
-    organisation = registers.organisations.known
-    latitude, x, y, z, youngest, oldest, second = np.array(
-        [
-            (one.position.latitude, *on_the_globe(one.position), *(one.age or UNKNOWN_AGE), one.at.timestamp())
-            for one in requests
-        ]
-    ).T
-    gender, own_surgery, session, most_near_misses, named = np.array(
-        [
-            (
-                GENDER_BITS[one.gender],
-                organisation(one.surgery or ""),
-                session_minutes(one.minutes),
-                one.most_near_misses,
-                sum(isinstance(wish, str) for wish in one.wanted or ()),
-            )
-            for one in requests
-        ]
-    ).T
+    second = np.array([one.at.timestamp() for one in requests])
+    left_out = [
+        number * len(snapshot.entries) + slot
+        for number, request in enumerate(requests)
+        for one in request.without
+        if (slot := snapshot.slot(one)) is not None
+    ]
+    waiting = [one.full_too for one in requests]
     return Asked(
         distances=[snapshot.rules.distance_of(one) for one in requests],
-        moments=[Moment.of(one.at) for one in requests],
-        latitude=latitude,
-        x=x,
-        y=y,
-        z=z,
-        youngest=youngest,
-        oldest=oldest,
+        moments=[Moment.of(seconds) for seconds in second.tolist()],
         second=second,
-        red_from=np.where([one.full_too for one in requests], np.inf, second),
-        gender=gender,
-        own_surgery=own_surgery,
-        session=session,
-        most_near_misses=most_near_misses,
-        named=named,
-        left_out=np.array(
-            [
-                number * len(snapshot.entries) + slot
-                for number, request in enumerate(requests)
-                for one in request.without
-                if (slot := snapshot.slot(one)) is not None
-            ],
-            np.int64,
-        ),
+        red_from=np.where(waiting, np.inf, second) if any(waiting) else second,
+        session=np.array([session_minutes(one.minutes) for one in requests]),
+        on_the_globe=np.array([on_the_globe(one.position) for one in requests]),
+        own_surgery=np.array([registers.organisations.known(one.surgery or "") for one in requests]),
+        patient=ByCode.of([PatientQuestion(one.age, one.gender) for one in requests], registers.patient_verdicts.of),
         clinical=ByCode.of(
             [ClinicalQuestion(one.needs, one.referral_role) for one in requests], registers.clinical_verdicts.of
         ),
         territory=ByCode.of([one.area for one in requests], registers.territorial_verdicts.of),
         ties=ByCode.of([one.surgery for one in requests], registers.commissionings.ties_to),
+        left_out=np.array(left_out, np.int64),
     )
 
 

@@ -5,6 +5,7 @@ register, and the column holds its number there.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any, Generic, NamedTuple, Self, TypeVar, get_type_hints
 
 import numpy as np
@@ -18,6 +19,7 @@ Float = Annotated[Floats, np.float64]
 Number = Annotated[Numbers, np.int64]
 """As wide as a place in an array: a narrower one would be widened in each search, which takes longer than the look."""
 Small = Annotated[Numbers, np.int16]
+Place = Annotated[Floats, np.dtype((np.float64, 3))]
 Truth = Annotated[Truths, np.bool_]
 
 
@@ -28,16 +30,10 @@ class Columns(NamedTuple):
     active: Truth
     latitude: Float
     longitude: Float
-    x: Float
-    y: Float
-    z: Float
-    """Where it is on a globe of radius 1."""
-    youngest: Float
-    """In days, included; below every age where there is no limit."""
-    too_old: Float
-    """In days: the first age past the oldest; above every age where there is no limit."""
-    genders: Small
-    """A bit for each that is taken."""
+    on_the_globe: Place
+    """Of diameter 1: three numbers each."""
+    patients: Number
+    """Ages and genders that it takes."""
     organisation: Number
     clinical: Number
     """Symptom groups, dispositions and referral roles."""
@@ -64,7 +60,7 @@ class Columns(NamedTuple):
         """Columns of no service."""
         return cls(*(np.zeros(0, dtype) for dtype in DTYPES))
 
-    def with_rows(self, slots: Sequence[int], rows: Sequence[Mapping[str, float]], size: int) -> Self:
+    def with_rows(self, slots: Sequence[int], rows: Sequence[Mapping[str, Any]], size: int) -> Self:
         """Columns of `size` slots in which these have these values; each row has the same names."""
         if not rows:
             return self
@@ -139,6 +135,16 @@ class Verdicts(Generic[Question, Item]):
 NO_VERDICT: Numbers = np.zeros(0, np.int16)
 
 
+def remembered(register: Register[Item], table_of: Callable[[Question], Numbers]) -> Callable[[Question], Numbers]:
+    """The same tables of what a register's items say to questions, each made once, until the register grows."""
+
+    @lru_cache(maxsize=MOST_QUESTIONS)
+    def of(question: Question, _items: int) -> Numbers:
+        return table_of(question)
+
+    return lambda question: of(question, len(register.items))
+
+
 class ByCode(NamedTuple):
     """For each search a table of what the codes of a column mean to it."""
 
@@ -164,3 +170,16 @@ class ByCode(NamedTuple):
     def to(self, search: Numbers, code: Numbers) -> Numbers:
         """What each code means to the search beside it."""
         return self.tables.take(code if len(self.begins) == 1 else self.begins.take(search) + code)
+
+
+Column = TypeVar("Column", Floats, Numbers)
+
+
+def joined(columns: Sequence[Column]) -> Column:
+    """Columns one after the other; one alone as it is."""
+    return columns[0] if len(columns) == 1 else np.concatenate(columns)
+
+
+def beside(column: Column, search: Numbers) -> Column:
+    """Of a column by search the value beside each; of one search alone its one value, which goes with all."""
+    return column if len(column) == 1 else column.take(search, axis=0)

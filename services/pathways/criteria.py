@@ -9,8 +9,9 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from services.pathways.columns import Numbers, Register, Verdicts
-from services.pathways.request import Area, Needs
+from contracts.people import Gender
+from services.pathways.columns import Numbers, Register, Verdicts, remembered
+from services.pathways.request import AgeSpan, Area, Needs
 
 Criterion = Literal[
     "active",
@@ -34,7 +35,8 @@ CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
 BITS: dict[Criterion, int] = {criterion: 1 << number for number, criterion in enumerate(CRITERIA)}
 FIRST_STAGE = sum(BITS[criterion] for criterion in CRITERIA[: CRITERIA.index("capacity")])
 
-ELSEWHERE = 1 << len(CRITERIA)
+ELSEWHERE_BIT = len(CRITERIA)
+ELSEWHERE = 1 << ELSEWHERE_BIT
 """Of a territory: it is promoted to another area than that of the search. That excludes nothing."""
 
 
@@ -42,6 +44,34 @@ ELSEWHERE = 1 << len(CRITERIA)
 def failed(bits: int) -> tuple[Criterion, ...]:
     """The criteria that a service fails, in order."""
     return tuple(criterion for criterion, bit in BITS.items() if bits & bit)
+
+
+class Patients(NamedTuple):
+    """Whom a service takes, by age and gender. No genders mean all."""
+
+    youngest: float | None
+    """In days, included."""
+    too_old: float | None
+    """In days: the first age past the oldest."""
+    genders: tuple[Gender, ...]
+
+
+class PatientQuestion(NamedTuple):
+    """Who is searched for."""
+
+    age: AgeSpan | None
+    gender: Gender
+
+
+def patient_fails(asked: PatientQuestion, item: Patients) -> int:
+    """The criteria that a patient fails. An unknown age fails every limit."""
+    youngest, too_old, genders = item
+    bits = BITS["gender"] if genders and asked.gender not in genders else 0
+    if asked.age is None:
+        fits = youngest is None and too_old is None
+    else:
+        fits = (youngest is None or youngest <= asked.age.oldest) and (too_old is None or asked.age.youngest < too_old)
+    return bits if fits else bits | BITS["age"]
 
 
 class Clinical(NamedTuple):
@@ -72,9 +102,10 @@ class ClinicalVerdicts:
         self._symptoms: Verdicts[Symptoms, Clinical] = Verdicts(register, _symptoms_fail)
         self._dispositions: Verdicts[str | None, Clinical] = Verdicts(register, _disposition_fails)
         self._roles: Verdicts[str | None, Clinical] = Verdicts(register, _role_fails)
-
-    def of(self, asked: ClinicalQuestion) -> Numbers:
+        self.of = remembered(register, self._of)
         """Bits of what each clinical profile fails, by its number."""
+
+    def _of(self, asked: ClinicalQuestion) -> Numbers:
         needs = asked.needs
         role: Numbers = self._roles.of(asked.referral_role)
         if needs is None:
@@ -116,15 +147,16 @@ class TerritorialVerdicts:
 
     def __init__(self, register: Register[Territory]) -> None:
         self._limits: Verdicts[None, Territory] = Verdicts(register, _limits)
-        self._lifted: Verdicts[str, Territory] = Verdicts(register, _lifted)
-
-    def of(self, area: Area) -> Numbers:
+        self._left: Verdicts[str, Territory] = Verdicts(register, _left_by)
+        self.of = remembered(register, self._of)
         """Bits of what each territory says, by its number: that it excludes, that it is promoted elsewhere."""
+
+    def _of(self, area: Area) -> Numbers:
         limits: Numbers = self._limits.of(None)
         if area.commissioner is None:
             return np.zeros_like(limits)
         for code in area.codes:
-            limits = limits & ~self._lifted.of(code)
+            limits = limits & self._left.of(code)
         return limits
 
 
@@ -133,9 +165,9 @@ def _limits(_: None, item: Territory) -> int:
     return (BITS["area"] if item.limited_to else 0) | (ELSEWHERE if item.promoted_to else 0)
 
 
-def _lifted(code: str, item: Territory) -> int:
-    """What of that it does not say where it knows this code."""
-    return (BITS["area"] if code in item.limited_to else 0) | (ELSEWHERE if code in item.promoted_to else 0)
+def _left_by(code: str, item: Territory) -> int:
+    """What is left of that where it knows this code."""
+    return (0 if code in item.limited_to else BITS["area"]) | (0 if code in item.promoted_to else ELSEWHERE)
 
 
 OWN_SURGERY, COMMISSIONED_RESTRICTED, COMMISSIONED, OTHER, RESTRICTED_TO_OTHERS = range(5)
@@ -155,7 +187,9 @@ class Commissionings(Register[Commissioning]):
     def __init__(self) -> None:
         super().__init__()
         self._of_surgery: dict[str, list[int]] = {}
-        self._to_others, self._to_its_own = np.zeros((2, 0), np.int16)
+        self._to_others, self._to_its_own = np.zeros((2, 0), np.int8)
+        self.ties_to = remembered(self, self._ties_to)
+        """How each item is tied to a surgery, by its number."""
         self.number_of(Commissioning())
 
     def number_of(self, item: Commissioning) -> int:
@@ -169,12 +203,11 @@ class Commissionings(Register[Commissioning]):
                 self._of_surgery.setdefault(surgery, []).append(number)
         return number
 
-    def ties_to(self, surgery: str | None) -> Numbers:
-        """How each item is tied to a surgery, by its number."""
+    def _ties_to(self, surgery: str | None) -> Numbers:
         if len(self._to_others) < len(self.items):
             restricted = [item.restricted for item in self.items]
-            self._to_others = np.where(restricted, RESTRICTED_TO_OTHERS, OTHER)
-            self._to_its_own = np.where(restricted, COMMISSIONED_RESTRICTED, COMMISSIONED)
+            self._to_others = np.where(restricted, RESTRICTED_TO_OTHERS, OTHER).astype(np.int8)
+            self._to_its_own = np.where(restricted, COMMISSIONED_RESTRICTED, COMMISSIONED).astype(np.int8)
         theirs = self._of_surgery.get(surgery or "")
         if theirs is None:
             return self._to_others

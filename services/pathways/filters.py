@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from services.pathways.asked import Asked
-from services.pathways.columns import Floats, Numbers, Truths
+from services.pathways.columns import Floats, Numbers, Truths, beside
 from services.pathways.criteria import (
     BITS,
-    ELSEWHERE,
+    ELSEWHERE_BIT,
     FIRST_STAGE,
     OWN_SURGERY,
     RESTRICTED_TO_OTHERS,
@@ -50,66 +50,63 @@ class Field(NamedTuple):
         return Field(*columns)
 
 
+Pairs = tuple[Numbers, Numbers]
+"""Wishes, and a service beside each."""
+
+
 def field_of(
     snapshot: Snapshot,
     asked: Asked,
     wishes: Wishes,
-    wish: Numbers,
-    slot: Numbers,
+    pairs: Pairs,
     *,
     all_is_said: bool,
-    by_name: bool = False,
+    outside: Truths | None = None,
 ) -> Field:
     """Of these pairs those of which something may be said, with what each fails.
 
     What passes; where `all_is_said`, also what fails one criterion alone, and not one of the first filters; and
-    whatever they fail, emergency departments to propose and services that are looked at `by_name`.
+    whatever they fail, emergency departments to propose. Services that are wanted by name come with whether they are
+    `outside` the square; of them all that they fail is said, too.
     """
-    columns, search = snapshot.columns, wishes.search.take(wish)
+    columns, (wish, slot) = snapshot.columns, pairs
+    search = wishes.search.take(wish)
     territory = asked.territory.to(search, columns.territory.take(slot))
     tie = asked.ties.to(search, columns.commissioning.take(slot))
-    failed = asked.clinical.to(search, columns.clinical.take(slot)) | (territory & BITS["area"])
+    opening = snapshot.registers.boards.look(
+        asked.moments, asked.session, search, columns.timetable.take(slot), columns.open_within.take(slot)
+    )
+    failed = asked.clinical.to(search, columns.clinical.take(slot))
+    failed |= asked.patient.to(search, columns.patients.take(slot))
+    failed |= territory & BITS["area"]
     failed |= _failing("surgery", tie == RESTRICTED_TO_OTHERS)
-    failed |= _failing("gender", columns.genders.take(slot) & asked.gender.take(search) == 0)
-    failed |= _failing("capacity", columns.red_until.take(slot) > asked.red_from.take(search))
-    failed |= _failing("age", columns.youngest.take(slot) > asked.oldest.take(search))
-    failed |= _failing("age", columns.too_old.take(slot) <= asked.youngest.take(search))
+    failed |= _failing("capacity", columns.red_until.take(slot) > beside(asked.red_from, search))
+    failed |= _failing("opening hours", opening.not_in_session)
+    failed |= _failing("only if open", opening.not_within)
     if len(asked.left_out):
         failed |= _failing("left out", np.isin(search * len(snapshot.entries) + slot, asked.left_out))
-    if by_name:
-        latitude, longitude = columns.latitude.take(slot), columns.longitude.take(slot)
-        failed |= _failing("active", ~columns.active.take(slot))
-        failed |= _failing("distance", ~wishes.contain(wish, latitude, longitude))
-    # Opening hours and distances are for those that may still be said: most fail something before.
+    if outside is not None:
+        failed |= _failing("active", ~columns.active.take(slot)) | _failing("distance", outside)
     kept = failed == 0
     if all_is_said:
         kept |= (failed & (failed - 1) == 0) & (failed & FIRST_STAGE == 0)
         proposed = wishes.choice.take(wish) == PROPOSAL
         # What is only proposed is not waited for.
-        failed |= _failing("capacity", proposed & (columns.red_until.take(slot) > asked.second.take(search)))
-        kept |= proposed | by_name
-    chosen = kept.nonzero()[0]
-    wish, slot, search = wish.take(chosen), slot.take(chosen), search.take(chosen)
-    tie, territory, failed = tie.take(chosen), territory.take(chosen), failed.take(chosen)
+        failed |= _failing("capacity", proposed & (columns.red_until.take(slot) > beside(asked.second, search)))
+        kept |= proposed | (outside is not None)
 
-    opening = snapshot.registers.boards.look(
-        asked.moments, asked.session, search, columns.timetable.take(slot), columns.open_within.take(slot)
-    )
-    failed |= _failing("opening hours", ~opening.in_session)
-    failed |= _failing("only if open", ~opening.within)
-    tie[columns.organisation.take(slot) == asked.own_surgery.take(search)] = OWN_SURGERY
-    metres = metres_of(
-        columns.x.take(slot) - asked.x.take(search),
-        columns.y.take(slot) - asked.y.take(search),
-        columns.z.take(slot) - asked.z.take(search),
-    )
+    chosen = kept.nonzero()[0]
+    wish, slot, search, tie = wish.take(chosen), slot.take(chosen), search.take(chosen), tie.take(chosen)
+    if asked.own_surgery.max() >= 0:
+        tie[columns.organisation.take(slot) == beside(asked.own_surgery, search)] = OWN_SURGERY
+    metres = metres_of(columns.on_the_globe.take(slot, axis=0) - beside(asked.on_the_globe, search))
     return Field(
         wish=wish,
         slot=slot,
-        failed=failed,
+        failed=failed.take(chosen),
         metres=metres,
-        worth=metres + _capacity_adds(snapshot, asked, search, slot),
-        elsewhere=(territory & ELSEWHERE != 0).astype(np.int64),
+        worth=metres if snapshot.capacity_order is None else metres + _capacity_adds(snapshot, asked, search, slot),
+        elsewhere=territory.take(chosen) >> ELSEWHERE_BIT,
         tie=tie,
     )
 
@@ -119,11 +116,10 @@ def _failing(criterion: Criterion, where: Truths) -> Numbers:
     return bits
 
 
-def _capacity_adds(snapshot: Snapshot, asked: Asked, search: Numbers, slot: Numbers) -> Floats | float:
+def _capacity_adds(snapshot: Snapshot, asked: Asked, search: Numbers, slot: Numbers) -> Floats:
     """By how much capacity and its age put a service further back, in metres (`capacity.CapacityOrder`)."""
     order, columns = snapshot.capacity_order, snapshot.columns
-    if order is None:
-        return 0.0
+    assert order is not None
     adds = np.zeros(len(slot))
     now, resets_at, reported_at = asked.second[search], columns.resets_at[slot], columns.reported_at[slot]
     never, run_out = columns.capacity[slot] == CAPACITIES.index("unknown"), resets_at <= now

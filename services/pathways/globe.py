@@ -33,14 +33,14 @@ class Square(NamedTuple):
 
 
 def on_the_globe(position: Position) -> tuple[float, float, float]:
-    """Where a position is on a globe of radius 1."""
+    """Where a position is on a globe of diameter 1."""
     latitude, longitude = radians(position.latitude), radians(position.longitude)
-    across = cos(latitude)
-    return across * cos(longitude), across * sin(longitude), sin(latitude)
+    across = cos(latitude) / 2
+    return across * cos(longitude), across * sin(longitude), sin(latitude) / 2
 
 
-def metres_of(x: Floats, y: Floats, z: Floats) -> Floats:
-    """Great-circle distances, in whole metres, between places that are so far apart on a globe of radius 1."""
-    half_a_chord = np.sqrt(x * x + y * y + z * z) / 2
-    metres: Floats = np.rint(2 * EARTH_KM * METRES * np.arcsin(np.minimum(half_a_chord, 1.0)))
+def metres_of(apart: Floats) -> Floats:
+    """Great-circle distances, in whole metres, between places that are so far apart on a globe of diameter 1."""
+    chord = np.sqrt(np.einsum("ij,ij->i", apart, apart))
+    metres: Floats = np.rint(np.arcsin(np.minimum(chord, 1.0)) * (2 * EARTH_KM * METRES))
     return metres

@@ -28,14 +28,16 @@ from contracts.topics import Topic
 from services.chassis.lean import leaned
 from services.chassis.reader import Tombstone
 from services.pathways.capacity import CapacityOrder, Status, status
-from services.pathways.columns import NEVER, Columns, Floats, Numbers, Register
+from services.pathways.columns import NEVER, Columns, Floats, Numbers, Register, Verdicts
 from services.pathways.criteria import (
     Clinical,
     ClinicalVerdicts,
     Commissioning,
     Commissionings,
+    Patients,
     TerritorialVerdicts,
     Territory,
+    patient_fails,
 )
 from services.pathways.globe import on_the_globe
 from services.pathways.opening_board import OpeningBoards
@@ -43,8 +45,6 @@ from services.pathways.opening_hours import Timetable
 from services.pathways.search_rules import SearchRules
 
 CAPACITIES: tuple[Status, ...] = ("unknown", "green", "amber", "red")
-
-GENDER_BITS: dict[Gender, int] = {"female": 1, "male": 2, "indeterminate": 4, "unknown": 8}
 
 BAND_DEGREES = 0.25
 """Services of a type lie in bands from south to north, and in a band from west to east: a square is a piece of some."""
@@ -87,11 +87,13 @@ class Registers:
     def __init__(self, rules: SearchRules) -> None:
         self._public_holidays = rules.public_holidays
         self.organisations: Register[str] = Register()
+        self.patients: Register[Patients] = Register()
         self.clinical: Register[Clinical] = Register()
         self.commissionings = Commissionings()
         self.territories: Register[Territory] = Register()
         self.timetables: Register[Timetable] = Register()
         self.boards = OpeningBoards(self.timetables.items)
+        self.patient_verdicts = Verdicts(self.patients, patient_fails)
         self.clinical_verdicts = ClinicalVerdicts(self.clinical)
         self.territorial_verdicts = TerritorialVerdicts(self.territories)
         self._of_surgery: dict[str, dict[int, None]] = {}
@@ -126,24 +128,25 @@ class Registers:
         """The slots of what a surgery has or commissions, or once did."""
         return self._of_surgery.get(surgery or "", ())
 
-    def row(self, slot: int, entry: Entry) -> dict[str, float]:
+    def row(self, slot: int, entry: Entry) -> dict[str, Any]:
         """What the columns hold of an entry."""
         for surgery in (entry.always["organisation"], *entry.commissioning.surgeries):
             self._of_surgery.setdefault(surgery, {})[slot] = None
         position: Position = entry.always["position"]
-        x, y, z = on_the_globe(position)
         youngest, oldest = entry.ages
         return {
             "service_type": entry.service_type,
             "active": entry.active,
             "latitude": position.latitude,
             "longitude": position.longitude,
-            "x": x,
-            "y": y,
-            "z": z,
-            "youngest": -inf if youngest is None else youngest.in_days,
-            "too_old": inf if oldest is None else oldest.in_days + Age(value=1, unit=oldest.unit).in_days,
-            "genders": sum(GENDER_BITS[gender] for gender in set(entry.genders or GENDER_BITS)),
+            "on_the_globe": on_the_globe(position),
+            "patients": self.patients.number_of(
+                Patients(
+                    None if youngest is None else youngest.in_days,
+                    None if oldest is None else oldest.in_days + Age(value=1, unit=oldest.unit).in_days,
+                    entry.genders,
+                )
+            ),
             "organisation": self.organisations.number_of(entry.always["organisation"]),
             "clinical": self.clinical.number_of(entry.clinical),
             "commissioning": self.commissionings.number_of(entry.commissioning),

@@ -6,7 +6,8 @@ same, and take about as long where services are many as where they are few.
 """
 
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, pairwise
+from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -14,11 +15,13 @@ import numpy as np
 from services.pathways.asked import Asked, asked_of
 from services.pathways.columns import Floats, Numbers, Truths
 from services.pathways.criteria import BITS
-from services.pathways.filters import Field, field_of
+from services.pathways.filters import Field, Pairs, field_of
+from services.pathways.globe import Square
 from services.pathways.index import Snapshot
+from services.pathways.looks import Look, Pieces, contained, pieces_of, services_in
 from services.pathways.request import SearchRequest
-from services.pathways.search_rules import MOST_TYPES
-from services.pathways.wishes import PROPOSAL, Pieces, Wishes, pieces_of, services_in, wishes_of
+from services.pathways.search_rules import MOST_TYPES, NATIONAL_KM, Distance
+from services.pathways.wishes import PROPOSAL, Wishes, wishes_of
 
 ABOUT_AT_FIRST = 24
 """Services of a type that are looked at first."""
@@ -26,7 +29,7 @@ ABOUT_AT_FIRST = 24
 CROWDED = 4
 """Where there are so many times as many of them: then the others are not worth a look."""
 
-MANY = 80
+MANY = 160
 """And where there are so many times as many in all: else one look at all is quicker than a second one at some."""
 
 WIDENED = 3.0
@@ -40,8 +43,7 @@ FIT = AGAINST & ~BITS["capacity"]
 MOST_CATCH_ALL = 2
 
 
-Pairs = tuple[Numbers, Numbers]
-"""Wishes and services."""
+NO_PAIRS: Pairs = (np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 class Looked(NamedTuple):
@@ -60,78 +62,112 @@ def look(
     `about_at_first` is infinite where the whole square is to be looked at in any case.
     """
     asked = asked_of(snapshot, requests)
-    wishes = wishes_of(snapshot, requests, asked, proposals=all_is_said)
-    field = None
-    if len(wishes.named):
-        named = np.arange(wishes.by_type, len(wishes.search))
-        field = field_of(snapshot, asked, wishes, named, wishes.named, all_is_said=all_is_said, by_name=True)
-    pieces = pieces_of(snapshot, wishes, np.arange(wishes.by_type))
-    part = _parts_at_first(pieces, wishes, about_at_first)
-    looked, again, tied = wishes, (part < 1).nonzero()[0], None
-    if len(again):
-        looked, tied = wishes.narrowed(part), _tied(snapshot, requests, wishes)
-        pieces = pieces.where(part.take(pieces.wish) == 1).and_also(pieces_of(snapshot, looked, again))
-    while True:
-        wish, slot = services_in(snapshot, looked, pieces)
-        if tied is not None:
-            wish, slot = _joined((wish, slot), _beyond(snapshot, looked, again, *tied))
-        new = field_of(snapshot, asked, wishes, wish, slot, all_is_said=all_is_said)
+    wishes = wishes_of(snapshot, requests, proposals=all_is_said)
+    field = _by_name(snapshot, requests, asked, wishes, all_is_said=all_is_said)
+    looks = _first_looks(requests, asked, wishes)
+    pieces = pieces_of(snapshot, wishes, looks, range(len(looks)))
+    tied = NO_PAIRS
+    if crowded := _crowded(looks, pieces, about_at_first):
+        tied = _tied(snapshot, requests, wishes, looks)
+        for number, part in crowded.items():
+            looks[number] = looks[number].wider(looks[number].wish, part)
+        pieces = pieces.where(~np.isin(pieces.look, list(crowded)))
+        pieces = pieces.and_also(pieces_of(snapshot, wishes, looks, list(crowded)))
+    reach = np.full(len(wishes.search), np.inf)
+    while looks:
+        for look in looks:
+            reach[look.wish] = look.reach
+        pairs = services_in(snapshot, looks, pieces)
+        if len(tied[0]):
+            pairs = _joined(pairs, _beyond(snapshot, wishes, looks, tied))
+        new = field_of(snapshot, asked, wishes, pairs, all_is_said=all_is_said)
         field = new if field is None else field.and_also(new)
-        if not len(again):
-            return Looked(asked, wishes, field)
-        unsettled = _unsettled(snapshot, asked, wishes, looked, part, field, all_is_said=all_is_said)
-        again = unsettled.nonzero()[0]
-        if not len(again):
-            return Looked(asked, wishes, field)
+        if all(look.part == 1 for look in looks):
+            break
+        unsettled = _unsettled(snapshot, requests, wishes, field, reach, all_is_said=all_is_said)
         field = field.where(~unsettled[field.wish])
-        part[again] = np.minimum(part[again] * WIDENED, 1.0)
-        looked = wishes.narrowed(part)
-        pieces = pieces_of(snapshot, looked, again)
+        looks = [look.wider(again, WIDENED) for look in looks if len(again := look.wish[unsettled[look.wish]])]
+        pieces = pieces_of(snapshot, wishes, looks, range(len(looks)))
+    assert field is not None
+    return Looked(asked, wishes, field)
 
 
-def _parts_at_first(pieces: Pieces, wishes: Wishes, about_at_first: float) -> Floats:
-    """How large a part of its square is looked at first, by wish; 1 is the whole."""
-    there = np.bincount(pieces.wish, pieces.past - pieces.first, minlength=len(wishes.search))
-    crowded = there > CROWDED * about_at_first
-    part = np.ones(len(there))
-    if np.dot(crowded, there) > MANY * about_at_first:
-        part[crowded] = np.sqrt(about_at_first / there[crowded])
-    return part
+def _by_name(
+    snapshot: Snapshot, requests: Sequence[SearchRequest], asked: Asked, wishes: Wishes, *, all_is_said: bool
+) -> Field | None:
+    """The services that are wanted by name, wherever they are."""
+    if not len(wishes.named):
+        return None
+    wish = np.arange(wishes.by_type, len(wishes.search))
+    squares = [_square(*one) for one in zip(requests, asked.distances, strict=True)]
+    outside = ~contained(squares, wishes.search[wish], snapshot, wishes.named)
+    return field_of(snapshot, asked, wishes, (wish, wishes.named), all_is_said=all_is_said, outside=outside)
+
+
+def _first_looks(requests: Sequence[SearchRequest], asked: Asked, wishes: Wishes) -> list[Look]:
+    """A look at the whole square of each search; and for the departments to propose, where theirs is another."""
+    wish = np.arange(wishes.by_type)
+    looks = [
+        Look(wish[begins:ends], _square(request, distance))
+        for request, distance, (begins, ends) in zip(requests, asked.distances, pairwise(wishes.begins), strict=True)
+    ]
+    for number, at in enumerate(range(wishes.wanted, wishes.by_type)):
+        if asked.distances[number].km == NATIONAL_KM:
+            looks[number] = looks[number]._replace(wish=np.append(looks[number].wish, at))
+        else:
+            looks.append(Look(wish[at : at + 1], Square.around(requests[number].position, NATIONAL_KM)))
+    return looks
+
+
+def _square(request: SearchRequest, distance: Distance) -> Square:
+    return Square.around(request.position, distance.km)
+
+
+def _crowded(looks: Sequence[Look], pieces: Pieces, about_at_first: float) -> dict[int, float]:
+    """The looks at more services than are worth it, and how large a part of each is to be looked at first."""
+    if pieces.past.sum() - pieces.first.sum() <= MANY * about_at_first:
+        return {}
+    there = np.bincount(pieces.look, pieces.past - pieces.first, minlength=len(looks)).tolist()
+    crowded = {
+        number: sqrt(about_at_first * len(look.wish) / many)
+        for number, (look, many) in enumerate(zip(looks, there, strict=True))
+        if many > CROWDED * about_at_first * len(look.wish)
+    }
+    return crowded if sum(there[number] for number in crowded) > MANY * about_at_first else {}
 
 
 def _unsettled(
     snapshot: Snapshot,
-    asked: Asked,
+    requests: Sequence[SearchRequest],
     wishes: Wishes,
-    looked: Wishes,
-    part: Floats,
     field: Field,
+    reach: Floats,
     *,
     all_is_said: bool,
 ) -> Truths:
-    """The wishes for which what is further away than was looked at may still count."""
-    reach = np.where(part < 1, looked.reach(asked.latitude.take(wishes.search)), np.inf)
+    """The wishes for which what is further away than their `reach` may still count."""
     within = field.metres < reach[field.wish]
     sure = within & (field.failed == 0) & (field.elsewhere == 0) & (field.worth < reach[field.wish])
     # Named services stand beside the best of their type.
-    most = snapshot.rules.most_of_each_type[wishes.service_type] + asked.named[wishes.search]
+    named = np.array([sum(isinstance(one, str) for one in request.wanted or ()) for request in requests])
+    most = snapshot.rules.most_of_each_type[wishes.service_type] + named[wishes.search]
     unsettled: Truths = _counted(field.wish[sure], wishes) < most
     if all_is_said:
         fit = _counted(field.wish[within & (field.failed & FIT == 0)], wishes) > 0
         proposed = wishes.choice == PROPOSAL
         unsettled[proposed] = (~fit | (_counted(field.wish[within], wishes) < MOST_CATCH_ALL))[proposed]
-        unsettled |= ~proposed & _lack_near_misses(asked, wishes, field, reach)[wishes.search]
-    return unsettled & (part < 1)
+        unsettled |= ~proposed & _lack_near_misses(requests, wishes, field, reach)[wishes.search]
+    return unsettled & (reach < np.inf)
 
 
-def _lack_near_misses(asked: Asked, wishes: Wishes, field: Field, reach: Floats) -> Truths:
+def _lack_near_misses(requests: Sequence[SearchRequest], wishes: Wishes, field: Field, reach: Floats) -> Truths:
     """The searches of which a near miss that is further away than what was looked at may be among the nearest."""
-    common = np.full(len(asked.second), np.inf)
+    common = np.full(len(requests), np.inf)
     np.minimum.at(common, wishes.search[: wishes.wanted], reach[: wishes.wanted])
     search = wishes.search[field.wish]
     near = (field.failed != 0) & (field.failed & (field.failed - 1) == 0)
     near &= (field.wish < wishes.wanted) & (field.metres < common[search])
-    lacking: Truths = np.bincount(search[near], minlength=len(common)) < asked.most_near_misses
+    lacking: Truths = np.bincount(search[near], minlength=len(common)) < [one.most_near_misses for one in requests]
     return lacking
 
 
@@ -140,7 +176,7 @@ def _counted(wish: Numbers, wishes: Wishes) -> Numbers:
     return counts
 
 
-def _tied(snapshot: Snapshot, requests: Sequence[SearchRequest], wishes: Wishes) -> Pairs:
+def _tied(snapshot: Snapshot, requests: Sequence[SearchRequest], wishes: Wishes, looks: Sequence[Look]) -> Pairs:
     """The services in the whole squares that may be tied to the patient's surgery: they go before nearer ones."""
     columns = snapshot.columns
     slots = [snapshot.registers.tied_to(request.surgery) for request in requests]
@@ -152,19 +188,22 @@ def _tied(snapshot: Snapshot, requests: Sequence[SearchRequest], wishes: Wishes)
     asked = search * MOST_TYPES + columns.service_type[slot]
     wish = wished.searchsorted(asked)
     there = (wished[wish] == asked) & columns.active[slot]
-    wish, slot = wish[there], slot[there]
-    there = wishes.contain(wish, columns.latitude[slot], columns.longitude[slot])
+    there &= contained([look.whole for look in looks], search, snapshot, slot)
     return wish[there], slot[there]
 
 
-def _beyond(snapshot: Snapshot, looked: Wishes, asked: Numbers, wish: Numbers, slot: Numbers) -> Pairs:
-    """Those of the pairs of these wishes that are outside the square that is looked at."""
-    columns = snapshot.columns
-    beyond = ~looked.contain(wish, columns.latitude[slot], columns.longitude[slot]) & np.isin(wish, asked)
+def _beyond(snapshot: Snapshot, wishes: Wishes, looks: Sequence[Look], tied: Pairs) -> Pairs:
+    """Those of these pairs that are outside the square that is looked at for their wish."""
+    look_of = np.full(len(wishes.search), -1)
+    for number, look in enumerate(looks):
+        look_of[look.wish] = number
+    wish, slot = tied
+    beyond = look_of[wish] >= 0
+    wish, slot = wish[beyond], slot[beyond]
+    beyond = ~contained([look.square for look in looks], look_of[wish], snapshot, slot)
     return wish[beyond], slot[beyond]
 
 
 def _joined(*pairs: Pairs) -> Pairs:
-    nothing = np.zeros(0, np.int64)
-    wish, slot = (np.concatenate(column) for column in zip((nothing, nothing), *pairs, strict=True))
+    wish, slot = map(np.concatenate, zip(*pairs, strict=True))
     return wish, slot

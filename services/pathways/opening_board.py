@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from services.pathways.columns import NEVER, ByCode, Numbers, Truths
+from services.pathways.columns import NEVER, ByCode, Numbers, Truths, beside
 from services.pathways.opening_hours import DAY, Timetable
 
 MINUTES_A_DAY = 1440
@@ -32,9 +32,8 @@ class Moment(NamedTuple):
     is_past_it: bool
 
     @classmethod
-    def of(cls, at: datetime) -> "Moment":
-        """The moment of an instant."""
-        seconds = at.timestamp()
+    def of(cls, seconds: float) -> "Moment":
+        """The moment of an instant, in seconds of the epoch."""
         minute = int(seconds // 60)
         return cls(minute, seconds > minute * 60)
 
@@ -42,10 +41,10 @@ class Moment(NamedTuple):
 class Opening(NamedTuple):
     """What the hours of services say to searches, one by one."""
 
-    in_session: Truths
-    """Open at some time of the session, and not about to close."""
-    within: Truths
-    """Open, or opening so soon that it is offered, where that matters."""
+    not_in_session: Truths
+    """Not open at any time of the session, or about to close."""
+    not_within: Truths
+    """Not open, and not opening so soon that it is offered, where that matters."""
 
 
 class OpeningBoards:
@@ -64,12 +63,13 @@ class OpeningBoards:
         Of each search `moments` says when it is, and `sessions` how many minutes its session lasts. `open_within` is
         each service's.
         """
-        opens_in, session = self._opens_in(moments, search, timetable), sessions.take(search)
-        in_session = (opens_in >= OPEN) & (opens_in <= session)
+        opens_in, session = self._opens_in(moments, search, timetable), beside(sessions, search)
+        not_in_session = (opens_in < OPEN) | (opens_in > session)
         if sessions.max() >= AHEAD_DAYS * MINUTES_A_DAY:
             for one in np.flatnonzero((opens_in == NEVER) & (session >= AHEAD_DAYS * MINUTES_A_DAY)):
-                in_session[one] = self._opens(int(timetable[one]), moments[search[one]], int(session[one]))
-        return Opening(in_session, opens_in <= open_within)
+                minutes = int(sessions[search[one]])
+                not_in_session[one] = not self._opens(int(timetable[one]), moments[search[one]], minutes)
+        return Opening(not_in_session, opens_in > open_within)
 
     @property
     def nbytes(self) -> int:
@@ -79,7 +79,7 @@ class OpeningBoards:
     def _opens_in(self, moments: Sequence[Moment], search: Numbers, timetable: Numbers) -> Numbers:
         """OPEN, CLOSING, or in how many minutes each opens; NEVER where that is later than the board knows."""
         opens_in = ByCode.of(moments, self._at).to(search, timetable)
-        if not (opens_in == NOT_MADE).any():
+        if not len((opens_in == NOT_MADE).nonzero()[0]):
             return opens_in
         made: dict[Moment, Numbers] = {}
         for moment in sorted(set(moments)):  # day by day: there may be more than are kept, and some were forgotten

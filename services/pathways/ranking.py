@@ -24,6 +24,9 @@ from services.pathways.wishes import PROPOSAL
 MOST_CANDIDATES = 50
 
 MOST_CHOICES = 1 << 16
+TIES = 4
+GRADES = 16 * TIES
+"""Of what is promoted to the area of the search, and as many of what is promoted elsewhere: a rank, then a tie."""
 
 FEW = 250
 """So many are put in order as quickly as the foremost of them are found."""
@@ -34,11 +37,17 @@ FURTHER_THAN_ANY = 1e9
 
 def best(snapshot: Snapshot, looked: Looked, found: Field) -> Numbers:
     """Places in a field of those that are taken, search by search, each in its order."""
-    front = _foremost(looked, found)
-    order = front[ordered(snapshot, looked, found.where(front))]
-    taken: Numbers = order[_taken(snapshot, looked, found.where(order))]
-    search = looked.wishes.search.take(found.wish.take(taken))
-    return taken[_place_in_run(search) < MOST_CANDIDATES]
+    order = ordered(snapshot, looked, found, _foremost(looked, found))
+    wishes, wish = looked.wishes, found.wish.take(order)
+    most = snapshot.rules.most_of_each_type.take(wishes.service_type.take(wish))
+    if len(wishes.named):
+        taken = _taken_with_named(looked, found.slot.take(order), wish, most)
+    else:
+        taken = (_place_in_group(wish) < most).nonzero()[0]
+    places: Numbers = order.take(taken)
+    if len(places) > MOST_CANDIDATES:
+        places = places[_place_in_run(wishes.search.take(wish.take(taken))) < MOST_CANDIDATES]
+    return places
 
 
 def _foremost(looked: Looked, found: Field) -> Numbers:
@@ -58,32 +67,30 @@ def _foremost(looked: Looked, found: Field) -> Numbers:
     return front
 
 
-def ordered(snapshot: Snapshot, looked: Looked, found: Field) -> Numbers:
-    """The places in a field, search by search, each in its order."""
+def ordered(snapshot: Snapshot, looked: Looked, found: Field, places: Numbers) -> Numbers:
+    """These places of a field, search by search, each in its order."""
     wishes = looked.wishes
-    choice, rank = wishes.choice.take(found.wish), wishes.rank.take(found.wish)
-    grade = ((choice * 2 + found.elsewhere) * 16 + rank) * 4 + found.tie
-    by = (snapshot.columns.place_of_id.take(found.slot), found.worth, grade, wishes.search.take(found.wish))
-    order: Numbers = np.lexsort(by)
+    of_wish = (wishes.search * MOST_CHOICES + wishes.choice) * (2 * GRADES) + wishes.rank * TIES
+    elsewhere, tie = found.elsewhere.take(places), found.tie.take(places)
+    grade = of_wish.take(found.wish.take(places)) + (elsewhere * GRADES + tie)
+    by = (snapshot.columns.place_of_id.take(found.slot.take(places)), found.worth.take(places), grade)
+    order: Numbers = places.take(np.lexsort(by))
     return order
 
 
-def _taken(snapshot: Snapshot, looked: Looked, found: Field) -> Numbers:
-    """Of an ordered field the places of those that are taken: the best two of a type, of some types the best one.
+def _taken_with_named(looked: Looked, slots: Numbers, wish: Numbers, most: Numbers) -> Numbers:
+    """Of what stands in order, the places of those that are taken, where services are wanted by name.
 
-    Where there is an order of what is wanted, a named service is taken beside them, and each service once.
+    In an order of its own a named service is taken beside the best of its type, and each service once: where it stands
+    before them, the type gives the next.
     """
-    most = snapshot.rules.most_of_each_type.take(looked.wishes.service_type.take(found.wish))
-    if not len(looked.wishes.named):
-        return (_place_in_group(found.wish) < most).nonzero()[0]
-    # A named service may stand before, and the type then gives the next.
+    wishes = looked.wishes
     kept: list[int] = []
     seen: set[tuple[int, int]] = set()
     counts: dict[tuple[int, int, int], int] = {}
-    columns = (looked.wishes.search[found.wish], looked.wishes.choice[found.wish], found.slot, most)
-    types = looked.wishes.service_type[found.wish]
-    for at, (search, choice, slot, best) in enumerate(zip(*map(np.ndarray.tolist, columns), strict=True)):
-        group = search, choice, int(types[at])
+    columns = (wishes.search[wish], wishes.choice[wish], wishes.service_type[wish], slots, most)
+    for at, (search, choice, service_type, slot, best) in enumerate(zip(*map(np.ndarray.tolist, columns), strict=True)):
+        group = search, choice, service_type
         if (search, slot) not in seen and counts.get(group, 0) < best:
             seen.add((search, slot))
             counts[group] = counts.get(group, 0) + 1

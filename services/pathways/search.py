@@ -4,8 +4,8 @@ It follows the published search of the Directory of Services (nhsd-a2si/docs-dos
 Where that leaves room, `docs/decisions/pathways-search.md` says how it is read.
 """
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from itertools import islice
 from math import inf
 from typing import NamedTuple
@@ -87,6 +87,10 @@ class Place(NamedTuple):
     metres: float
 
 
+PLACE: Callable[[tuple[str, float]], Place] = partial(tuple.__new__, Place)
+"""A place of what is in it, quickly: there are dozens in each search."""
+
+
 def places_of_many(
     snapshot: Snapshot, requests: Sequence[SearchRequest], *, about_at_first: float = ABOUT_AT_FIRST
 ) -> list[list[Place]]:
@@ -94,10 +98,11 @@ def places_of_many(
     if not requests:
         return []
     looked = look(snapshot, requests, all_is_said=False, about_at_first=about_at_first)
-    found = looked.field.where((looked.field.failed == 0).nonzero()[0])
-    found = found.where(best(snapshot, looked, found))
-    places = map(Place, map(snapshot.ids.__getitem__, found.slot.tolist()), found.metres.tolist())
-    search = looked.wishes.search.take(found.wish)
+    found = looked.field
+    at = best(snapshot, looked, found)
+    ids = map(snapshot.ids.__getitem__, found.slot.take(at).tolist())
+    places = map(PLACE, zip(ids, found.metres.take(at).tolist(), strict=True))
+    search = looked.wishes.search.take(found.wish.take(at))
     return [list(islice(places, count)) for count in np.bincount(search, minlength=len(requests)).tolist()]
 
 
@@ -168,7 +173,8 @@ class Search:
 
     def place_in_type(self, service_id: str) -> tuple[int, int]:
         """Of one that the one search found: how many of its type go before it, and how many of its type there are."""
-        slots = self._found.slot[ordered(self._snapshot, self._looked, self._found)]
+        every = np.arange(len(self._found.slot))
+        slots = self._found.slot[ordered(self._snapshot, self._looked, self._found, every)]
         slot = self._snapshot.slot(service_id)
         types = self._snapshot.columns.service_type
         alike = slots[types[slots] == types[slot]].tolist()
