@@ -30,7 +30,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test test-fast lint types bench bench-booking bench-load bench-pathways sizing faults exact alerts docs locust lock clean
+.PHONY: help install demo up down test test-fast lint types bench bench-booking bench-directory bench-load bench-pathways sizing faults exact alerts docs locust lock clean
 
 help: ## List every habit with a sentence.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,10 @@ sizing: install ## Write docs/sizing.md, past this machine on paper, from costs 
 
 bench-pathways: install ## Measure the search of the directory beside PostGIS, which is installed where that may be done.
 	$(BIN)/python -m loadtests.pathways
+
+bench-directory: install ## Measure how 100,000 services are made into an index anew, and read from files.
+	$(BIN)/python -m loadtests.rebuild 100000
+	$(BIN)/python -m loadtests.directory_files
 
 bench-booking: install ## Measure settling beside one row at a time with skip locked: one hot service, and 1,000.
 	$(BIN)/python -m loadtests.booking

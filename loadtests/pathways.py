@@ -27,6 +27,7 @@ import uvloop
 from contracts.directory import CapacityReportedData, Service
 from loadtests.lookups import over_http
 from loadtests.open_loop import percentile
+from loadtests.peers.ground import spare_the_collector
 from loadtests.peers.postgis import PostGis, postgis
 from loadtests.searches import dense, index_of, reports_on, rules, rural, searches, services_of
 from services.pathways.index import Snapshot
@@ -75,6 +76,7 @@ async def _of_size(size: int, peer: PostGis, decided: SearchRules) -> Figures:
     index = index_of(services, reports)
     directory = index.snapshot
     figures: Figures = {"read_and_built_s": round(time.perf_counter() - began, 2)}
+    spare_the_collector()
     await peer.fill(services, reports)
     await peer.prepare()
 
