@@ -84,9 +84,8 @@ sizing: install ## Write docs/sizing.md, past this machine on paper, from costs 
 bench-pathways: install ## Measure the search of the directory beside PostGIS, which is installed where that may be done.
 	$(BIN)/python -m loadtests.pathways
 
-bench-directory: install ## Measure how 100,000 services are made into an index anew, and read from files.
-	$(BIN)/python -m loadtests.rebuild 100000
-	$(BIN)/python -m loadtests.directory_files
+bench-directory: install ## Measure how soon a change is seen, how 100,000 services are indexed anew, and read from files.
+	$(BIN)/python -m loadtests.directory
 
 bench-booking: install ## Measure settling beside one row at a time with skip locked: one hot service, and 1,000.
 	$(BIN)/python -m loadtests.booking

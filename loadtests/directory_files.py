@@ -1,9 +1,7 @@
-"""Reading directory files of 100,000 services: how long, and how much memory. `python -m loadtests.directory_files`."""
+"""Reading directory files: how long, and how much memory."""
 
-import json
 import multiprocessing
 import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -13,16 +11,13 @@ from services.pathways.directory_file import read
 from services.pathways.invented import invented
 from services.pathways.towns import towns
 
-RESULT = Path("build") / "bench" / "directory_files.json"
-SERVICES = 100_000
 FORMS = ("jsonl", "csv", "json", "fhir.json")
 KILOBYTES_TO_MB = 1 / 1024
 
 
-def main() -> None:
-    """Read each form in a process of its own, whose largest memory is what is told."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else SERVICES
-    figures: dict[str, float | int] = {"services": count}
+def measure(count: int) -> dict[str, float]:
+    """The figures of so many services: each form is read in a process of its own, whose largest memory is told."""
+    figures: dict[str, float] = {"services": count}
     with tempfile.TemporaryDirectory() as folder:
         for form in FORMS:
             [file, *_] = write(invented(towns(), count, 1), Path(folder) / f"one.{form}")
@@ -35,9 +30,7 @@ def main() -> None:
                 f"{form}_memory_mb": round(after, 1),
             }
             file.unlink()
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(figures, indent=1) + "\n")
-    print(RESULT.read_text())
+    return figures
 
 
 def _read(file: Path) -> tuple[float, float, float]:
@@ -48,7 +41,3 @@ def _read(file: Path) -> tuple[float, float, float]:
         pass
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KILOBYTES_TO_MB
     return time.perf_counter() - began, before, after
-
-
-if __name__ == "__main__":
-    main()

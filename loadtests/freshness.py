@@ -1,14 +1,19 @@
-"""`python -m loadtests.freshness`: how soon a change is seen in a lookup, at a hundred changes a second.
+"""How old a change is when an answer first shows it, at a hundred changes a second.
 
-Reports of capacity, over HTTP, through PostgreSQL, the outbox, Kafka and the index, back to a lookup.
+Reports of capacity, over HTTP, through PostgreSQL, the outbox, Kafka and the index, back to lookups. Lookups follow one
+another without a pause: each answer says of every service that it shows since when its capacity is so, and with that
+which changes have come. So the changes of all that are shown are timed, a stall as often as it is met.
 """
 
 import asyncio
-import json
 import random
 import time
-from collections.abc import Sequence
-from typing import Any
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from operator import itemgetter
+from typing import NamedTuple
 
 import httpx
 import uvloop
@@ -22,76 +27,100 @@ from services.pathways.directory_file import read_file
 
 CHANGES_A_SECOND = 100.0
 SECONDS = 20.0
-PROBES = 40
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 10.0
+"""After the last change: what is not seen by then is lost, which is a fault and no figure."""
+MOST_TYPES_ASKED = 20
+NEVER = "2000-01-01T00:00:00Z"
+"""Since when what was never reported is as it is."""
+PATIENT: dict[str, str | float] = {"age": 40, "gender": "female", "km": 99}
 
 
-async def freshness(under_load: LocalSystem, services: Sequence[Service], chance: random.Random) -> dict[str, Any]:
-    """Latencies from a report's being sent to its being seen, while a hundred others are made each second."""
+class Change(NamedTuple):
+    """A report that was made."""
+
+    service_id: str
+    sent: float
+    reported_at: datetime
+
+
+class Sightings:
+    """When answers first showed which report of each service."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, list[tuple[datetime, float]]] = defaultdict(list)
+
+    def answered(self, shown: Mapping[str, datetime], now: float) -> None:
+        """An answer came that shows services, each as it is since when."""
+        for service_id, since in shown.items():
+            of_it = self._seen[service_id]
+            if not of_it or of_it[-1][0] < since:
+                of_it.append((since, now))
+
+    def age(self, change: Change) -> float | None:
+        """How old a change was when it, or a later one of its service, was first seen; None where it was not yet."""
+        of_it = self._seen[change.service_id]
+        at = bisect_left(of_it, change.reported_at, key=itemgetter(0))
+        return None if at == len(of_it) else of_it[at][1] - change.sent
+
+
+async def freshness(under_load: LocalSystem, services: Sequence[Service], chance: random.Random) -> dict[str, float]:
+    """The ages of changes when they were first seen, while a hundred are made each second."""
     tokens = {one.organisation: under_load.token(one.organisation, "bench", "capacity-reporter") for one in services}
-    probed, others = services[0], services[1:]
+    asking = {"Authorization": f"Bearer {tokens[services[0].organisation]}"}
+    here = services[0].position
+    types = sorted({one.service_type for one in services})[:MOST_TYPES_ASKED]
+    # All at one time of search: nobody is gone from the answers because it closes meanwhile.
+    asked = PATIENT | {"latitude": here.latitude, "longitude": here.longitude, "at": datetime.now(UTC).isoformat()}
+    changes: list[Change] = []
+    sightings = Sightings()
     async with httpx.AsyncClient(base_url=under_load.base_url, timeout=30) as client:
 
-        async def report(service: Service, status: str) -> None:
+        async def report(service: Service) -> None:
+            sent = time.perf_counter()
             response = await client.put(
                 f"/services/{service.service_id}/capacity",
-                json={"capacity": status},
+                json={"capacity": chance.choice(["green", "amber"])},  # one that is full would not be shown
                 headers={"Authorization": f"Bearer {tokens[service.organisation]}"},
             )
             response.raise_for_status()
+            changes.append(Change(service.service_id, sent, datetime.fromisoformat(response.json()["reported_at"])))
 
-        async def change(_number: int) -> None:
-            await report(chance.choice(others), chance.choice(["green", "amber", "red"]))
-
-        async def seen() -> str:
-            response = await client.get(
-                "/pathways/explanation",
-                params={
-                    "service": probed.service_id,
-                    "type": probed.service_type,
-                    "latitude": probed.position.latitude,
-                    "longitude": probed.position.longitude,
-                },
-                headers={"Authorization": f"Bearer {tokens[probed.organisation]}"},
-            )
+        async def shown() -> dict[str, datetime]:
+            response = await client.get("/pathways", params={**asked, "type": types}, headers=asking)
             response.raise_for_status()
-            return str(response.json()["capacity"]["status"])
+            since = {one["service_id"]: one["capacity"]["since"] for one in response.json()["candidates"]}
+            return {service_id: datetime.fromisoformat(at or NEVER) for service_id, at in since.items()}
 
-        async def probe() -> list[float]:
-            latencies = []
-            for number in range(PROBES):
-                status = ("amber", "green")[number % 2]
-                began = time.perf_counter()
-                await report(probed, status)
-                async with asyncio.timeout(PATIENCE_SECONDS):
-                    while await seen() != status:
-                        await asyncio.sleep(0.01)
-                latencies.append((time.perf_counter() - began) * 1000)
-                await asyncio.sleep(SECONDS / PROBES / 2)
-            return latencies
+        def unseen() -> list[Change]:
+            return [one for one in changes if one.service_id in followed and sightings.age(one) is None]
 
-        changing = asyncio.create_task(constant(change, per_second=CHANGES_A_SECOND, seconds=SECONDS))
-        latencies = await probe()
-        during = not changing.done()
+        followed = await shown()
+        changing = asyncio.create_task(
+            constant(lambda _: report(chance.choice(services)), per_second=CHANGES_A_SECOND, seconds=SECONDS)
+        )
+        answers = 0
+        async with asyncio.timeout(SECONDS + PATIENCE_SECONDS):
+            while not changing.done() or unseen():
+                sightings.answered(await shown(), time.perf_counter())
+                answers += 1
         reports = await changing
+    ages = [age * 1000 for one in changes if one.service_id in followed and (age := sightings.age(one)) is not None]
     return {
         "changes_per_second": CHANGES_A_SECOND,
-        "seen_p50_ms": round(percentile(latencies, 0.5), 1),
-        "seen_longest_ms": round(max(latencies), 1),
+        "services_followed": len(followed),
+        "changes_followed": len(ages),
+        "answers": answers,
+        "age_when_seen_p50_ms": round(percentile(ages, 0.5), 1),
+        "age_when_seen_p99_ms": round(percentile(ages, 0.99), 1),
+        "age_when_seen_longest_ms": round(max(ages), 1),
         "report_p99_ms": round(percentile(reports, 0.99), 1),
-        "probed_while_changing": during,
     }
 
 
-def main() -> None:
-    """Print the figures as JSON."""
+def measure() -> dict[str, float]:
+    """The figures of a system of its own, with the small directory."""
     under_load = system.start()
     try:
-        services = read_file(SHIPPED).services
-        print(json.dumps(uvloop.run(freshness(under_load, services, random.Random(1))), indent=1))
+        return uvloop.run(freshness(under_load, read_file(SHIPPED).services, random.Random(1)))
     finally:
         system.stop()
-
-
-if __name__ == "__main__":
-    main()

@@ -7,7 +7,6 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +37,16 @@ async def over_http(
         signing, public = make_keys(Path(folder))
         now = datetime.now(UTC)
         token = sign(signing, organisation="ONW01", practitioner="bench", role="paramedic", now=now)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        server = multiprocessing.get_context("spawn").Process(target=_serve, args=(services, reports, public, port))
-        server.start()
+        # It listens before the server is there, and is handed to it: who asks early waits, and hears if that died.
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            port = listening.getsockname()[1]
+            arguments = (services, reports, public, listening)
+            server = multiprocessing.get_context("spawn").Process(target=_serve, args=arguments)
+            server.start()
         try:
             headers = {"Authorization": f"Bearer {token}"}
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client:
-                await _until_it_answers(client, server)
+                (await client.get("/health/live", timeout=READY_SECONDS)).raise_for_status()
                 return await _figures(client, [_parameters(one) for one in asked])
         finally:
             server.terminate()
@@ -103,19 +103,9 @@ def _parameters(one: SearchRequest) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if value not in (None, [])} | age
 
 
-async def _until_it_answers(client: httpx.AsyncClient, server: BaseProcess) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while True:
-        try:
-            (await client.get("/health/live")).raise_for_status()
-            return
-        except httpx.TransportError:
-            if time.monotonic() > deadline or not server.is_alive():
-                raise
-            await asyncio.sleep(0.2)
-
-
-def _serve(services: Sequence[Service], reports: Mapping[str, CapacityReportedData], public: Path, port: int) -> None:
+def _serve(
+    services: Sequence[Service], reports: Mapping[str, CapacityReportedData], public: Path, listening: socket.socket
+) -> None:
     index = index_of(services, reports)
     settings = Settings(kafka=Kafka("127.0.0.1:1"), database_url="postgresql://", keys_file=public)
     hosted = Hosted("pathways", settings)
@@ -123,4 +113,4 @@ def _serve(services: Sequence[Service], reports: Mapping[str, CapacityReportedDa
     lookup = routes(index, FreeSlots(), no_postcodes, CODES, complete=lambda: True, clock=lambda: datetime.now(UTC))
     hosted.serves(lookup)
     app = create_app([hosted], Verifier.from_file(public))
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False)
+    uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run(sockets=[listening])

@@ -1,20 +1,19 @@
-"""`python -m loadtests.rebuild [services]`: how long the index takes to be made anew, how large it is, and how soon it
-shows a change. In process, from the records that the topic `services` would hold."""
+"""How long the index takes to be made anew, how large it is, and how soon it shows a change.
 
-import json
-import sys
+In process, from the records that the topic `services` would hold.
+"""
+
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from uuid import uuid4
+
+import psutil
 
 from contracts.directory import Service, ServiceListed, ServiceListedData
 from services.pathways.index import Index
 from services.pathways.invented import invented
 from services.pathways.towns import towns
 
-RESULT = Path("build") / "bench" / "rebuild.json"
 RECORDS_A_READ = 2000
 CHANGES = 100
 
@@ -36,10 +35,10 @@ def _record(service: Service, version: int) -> bytes:
     ).to_json()
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Write the result, and show it."""
-    services = int(arguments[0]) if arguments else 100_000
+def measure(services: int) -> dict[str, float]:
+    """The figures; in a process of its own, for its memory is told."""
     values, changes = records(services)
+    before = psutil.Process().memory_info().rss
     began = time.perf_counter()
     index = Index()
     for first in range(0, len(values), RECORDS_A_READ):
@@ -47,24 +46,19 @@ def main(arguments: Sequence[str]) -> None:
     read = time.perf_counter()
     snapshot = index.snapshot
     built = time.perf_counter()
+    resident = psutil.Process().memory_info().rss - before
     longest = 0.0
     for value in changes:
         changed = time.perf_counter()
         index.apply([ServiceListed.read(value)])
         assert index.snapshot is not snapshot
         longest = max(longest, time.perf_counter() - changed)
-    figures = {
+    return {
         "services": snapshot.active,
         "read_s": round(read - began, 2),
         "built_s": round(built - read, 2),
         "rebuilt_s": round(built - began, 2),
         "index_mb": round(snapshot.nbytes / 1e6, 1),
+        "resident_mb": round(resident / 1e6, 1),
         "longest_change_ms": round(longest * 1e3, 2),
     }
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(figures, indent=1) + "\n")
-    print(RESULT.read_text())
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
