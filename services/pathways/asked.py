@@ -9,7 +9,7 @@ from services.pathways.columns import ByCode, Floats, Numbers
 from services.pathways.criteria import ClinicalQuestion, PatientQuestion
 from services.pathways.globe import on_the_globe
 from services.pathways.index import Snapshot
-from services.pathways.opening_board import Moment
+from services.pathways.opening_board import Moment, Session
 from services.pathways.request import SearchRequest
 from services.pathways.search_rules import Distance
 
@@ -18,19 +18,15 @@ class Asked(NamedTuple):
     """What searches compare services with, by search."""
 
     distances: list[Distance]
-    moments: list[Moment]
+    sessions: list[Session]
     second: Floats
     """Of the epoch."""
     red_from: Floats
     """A report that a service is full counts if it holds then: at the search, or never where the patient waits."""
-    session: Numbers
-    """Minutes."""
     on_the_globe: Floats
     own_surgery: Numbers
-    patient: ByCode
     clinical: ByCode
-    territory: ByCode
-    ties: ByCode
+    codes: ByCode
     left_out: Numbers
     """Pairs of a search and a service that is not asked again: the search times how many services there are, plus the
     slot."""
@@ -46,21 +42,24 @@ def asked_of(snapshot: Snapshot, requests: Sequence[SearchRequest]) -> Asked:
         for one in request.without
         if (slot := snapshot.slot(one)) is not None
     ]
+    sessions = [Session(Moment.of(one.at.timestamp()), session_minutes(one.minutes)) for one in requests]
     waiting = [one.full_too for one in requests]
     return Asked(
         distances=[snapshot.rules.distance_of(one) for one in requests],
-        moments=[Moment.of(seconds) for seconds in second.tolist()],
+        sessions=sessions,
         second=second,
         red_from=np.where(waiting, np.inf, second) if any(waiting) else second,
-        session=np.array([session_minutes(one.minutes) for one in requests]),
         on_the_globe=np.array([on_the_globe(one.position) for one in requests]),
         own_surgery=np.array([registers.organisations.known(one.surgery or "") for one in requests]),
-        patient=ByCode.of([PatientQuestion(one.age, one.gender) for one in requests], registers.patient_verdicts.of),
         clinical=ByCode.of(
-            [ClinicalQuestion(one.needs, one.referral_role) for one in requests], registers.clinical_verdicts.of
+            ([ClinicalQuestion(one.needs, one.referral_role) for one in requests], registers.clinical_verdicts.of)
         ),
-        territory=ByCode.of([one.area for one in requests], registers.territorial_verdicts.of),
-        ties=ByCode.of([one.surgery for one in requests], registers.commissionings.ties_to),
+        codes=ByCode.of(
+            ([PatientQuestion(one.age, one.gender) for one in requests], registers.patient_verdicts.of),
+            ([one.area for one in requests], registers.territorial_verdicts.of),
+            ([one.surgery for one in requests], registers.commissionings.ties_to),
+            (sessions, registers.boards.table_of),
+        ),
         left_out=np.array(left_out, np.int64),
     )
 

@@ -20,6 +20,7 @@ Number = Annotated[Numbers, np.int64]
 """As wide as a place in an array: a narrower one would be widened in each search, which takes longer than the look."""
 Small = Annotated[Numbers, np.int16]
 Place = Annotated[Floats, np.dtype((np.float64, 3))]
+Codes = Annotated[Numbers, np.dtype((np.int64, 4))]
 Truth = Annotated[Truths, np.bool_]
 
 
@@ -32,18 +33,11 @@ class Columns(NamedTuple):
     longitude: Float
     on_the_globe: Place
     """Of diameter 1: three numbers each."""
-    patients: Number
-    """Ages and genders that it takes."""
     organisation: Number
     clinical: Number
     """Symptom groups, dispositions and referral roles."""
-    commissioning: Number
-    """Surgeries that commission it, and whether it is restricted to them; 0 where none does."""
-    territory: Number
-    """Areas that it is limited to, and those that it is promoted to."""
-    timetable: Number
-    open_within: Number
-    """Minutes within which it must open to be offered; NEVER where that does not matter."""
+    codes: Codes
+    """Four numbers each: whom it takes, its areas, who commissions it, and its hours (`index.Registers`)."""
     red_until: Float
     """When its report that it is full runs out, in seconds of the epoch; before all time where there is none."""
     capacity: Small
@@ -128,11 +122,11 @@ class Verdicts(Generic[Question, Item]):
             if len(self._verdicts) >= MOST_QUESTIONS:
                 self._verdicts.clear()
             new = [self._judge(question, item) for item in items[len(judged) :]]
-            judged = self._verdicts[question] = np.concatenate((judged, np.array(new, np.int16)))
+            judged = self._verdicts[question] = np.concatenate((judged, np.array(new, np.int32)))
         return judged
 
 
-NO_VERDICT: Numbers = np.zeros(0, np.int16)
+NO_VERDICT: Numbers = np.zeros(0, np.int32)
 
 
 def remembered(register: Register[Item], table_of: Callable[[Question], Numbers]) -> Callable[[Question], Numbers]:
@@ -146,30 +140,32 @@ def remembered(register: Register[Item], table_of: Callable[[Question], Numbers]
 
 
 class ByCode(NamedTuple):
-    """For each search a table of what the codes of a column mean to it."""
+    """For each search tables of what the codes of some columns mean to it: bits, and those of all columns count."""
 
     tables: Numbers
     """All that are different, end to end."""
     begins: Numbers
-    """Of each search, where its table begins."""
+    """By search and column, where its table begins."""
 
     @classmethod
-    def of(cls, questions: Sequence[Question], table_of: Callable[[Question], Numbers]) -> Self:
-        """The tables that answer these questions, one of each search."""
-        different = dict.fromkeys(questions)
-        if len(different) == 1:
-            return cls(table_of(questions[0]), np.zeros(len(questions), np.int64))
-        tables, begins, length = [], dict[Question, int](), 0
-        for question in different:
-            table = table_of(question)
-            tables.append(table)
-            begins[question] = length
-            length += len(table)
-        return cls(np.concatenate(tables), np.array([begins[question] for question in questions]))
+    def of(cls, *columns: tuple[Sequence[Any], Callable[[Any], Numbers]]) -> Self:
+        """The tables that answer the questions, one of each search, that are asked of each column."""
+        tables, begins, length = [], [], 0
+        for questions, table_of in columns:
+            begin: dict[Any, int] = {}
+            for question in questions:
+                if question not in begin:
+                    table = table_of(question)
+                    tables.append(table)
+                    begin[question] = length
+                    length += len(table)
+            begins.append([begin[question] for question in questions])
+        return cls(joined(tables), np.array(begins).T)
 
-    def to(self, search: Numbers, code: Numbers) -> Numbers:
-        """What each code means to the search beside it."""
-        return self.tables.take(code if len(self.begins) == 1 else self.begins.take(search) + code)
+    def to(self, search: Numbers, codes: Numbers) -> Numbers:
+        """What the codes of each row mean to the search beside it."""
+        bits: Numbers = np.bitwise_or.reduce(self.tables.take(codes + beside(self.begins, search)), axis=1)
+        return bits
 
 
 Column = TypeVar("Column", Floats, Numbers)

@@ -35,9 +35,16 @@ CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
 BITS: dict[Criterion, int] = {criterion: 1 << number for number, criterion in enumerate(CRITERIA)}
 FIRST_STAGE = sum(BITS[criterion] for criterion in CRITERIA[: CRITERIA.index("capacity")])
 
-ELSEWHERE_BIT = len(CRITERIA)
-ELSEWHERE = 1 << ELSEWHERE_BIT
-"""Of a territory: it is promoted to another area than that of the search. That excludes nothing."""
+FAILED = (1 << len(CRITERIA)) - 1
+
+STANDING_BIT = len(CRITERIA)
+"""From this bit on stands what excludes nothing, as the order wants it: the tie to the patient's surgery, room for a
+rank, and whether it is promoted elsewhere."""
+TIES = 8
+GRADES = 16 * TIES
+"""Of what is promoted to the area of the search, and as many of what is promoted elsewhere: a rank, then a tie."""
+ELSEWHERE = GRADES << STANDING_BIT
+"""It is promoted to another area than that of the search."""
 
 
 @lru_cache(maxsize=4096)
@@ -187,9 +194,9 @@ class Commissionings(Register[Commissioning]):
     def __init__(self) -> None:
         super().__init__()
         self._of_surgery: dict[str, list[int]] = {}
-        self._to_others, self._to_its_own = np.zeros((2, 0), np.int8)
+        self._to_others, self._to_its_own = np.zeros((2, 0), np.int32)
         self.ties_to = remembered(self, self._ties_to)
-        """How each item is tied to a surgery, by its number."""
+        """How each item is tied to a surgery, by its number, as a standing; and whether that excludes it."""
         self.number_of(Commissioning())
 
     def number_of(self, item: Commissioning) -> int:
@@ -206,8 +213,10 @@ class Commissionings(Register[Commissioning]):
     def _ties_to(self, surgery: str | None) -> Numbers:
         if len(self._to_others) < len(self.items):
             restricted = [item.restricted for item in self.items]
-            self._to_others = np.where(restricted, RESTRICTED_TO_OTHERS, OTHER).astype(np.int8)
-            self._to_its_own = np.where(restricted, COMMISSIONED_RESTRICTED, COMMISSIONED).astype(np.int8)
+            excluded = BITS["surgery"] | RESTRICTED_TO_OTHERS << STANDING_BIT
+            self._to_others = np.where(restricted, excluded, OTHER << STANDING_BIT).astype(np.int32)
+            its_own = np.where(restricted, COMMISSIONED_RESTRICTED, COMMISSIONED)
+            self._to_its_own = (its_own << STANDING_BIT).astype(np.int32)
         theirs = self._of_surgery.get(surgery or "")
         if theirs is None:
             return self._to_others

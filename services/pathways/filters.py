@@ -1,7 +1,7 @@
 """Filters: how far services are that searches look at, which criteria each fails, and what ties it to the patient.
 
 Many searches go together: what is compared is one long list of pairs, a search's wish and a service, and a filter is a
-few operations on columns of them, however many there are.
+few operations on columns of them, however many there are. Codes go first: they leave the fewest.
 """
 
 from collections.abc import Iterable
@@ -13,15 +13,35 @@ from services.pathways.asked import Asked
 from services.pathways.columns import Floats, Numbers, Truths, beside
 from services.pathways.criteria import (
     BITS,
-    ELSEWHERE_BIT,
+    FAILED,
     FIRST_STAGE,
+    GRADES,
     OWN_SURGERY,
-    RESTRICTED_TO_OTHERS,
+    STANDING_BIT,
+    TIES,
     Criterion,
 )
 from services.pathways.globe import METRES, metres_of
 from services.pathways.index import CAPACITIES, Snapshot
+from services.pathways.opening_board import NOT_KNOWN
 from services.pathways.wishes import PROPOSAL, Wishes
+
+
+class Pairs(NamedTuple):
+    """Wishes, and a service beside each, by column."""
+
+    wish: Numbers
+    slot: Numbers
+    failed: Numbers
+    """Bits of the criteria that its codes fail."""
+
+    def where(self, chosen: Truths | Numbers) -> "Pairs":
+        """The pairs at these places."""
+        return Pairs(*(column[chosen] for column in self))
+
+    def and_also(self, other: "Pairs") -> "Pairs":
+        """These pairs, then those."""
+        return Pairs(*map(np.concatenate, zip(self, other, strict=True)))
 
 
 class Field(NamedTuple):
@@ -34,10 +54,18 @@ class Field(NamedTuple):
     metres: Floats
     worth: Floats
     """The metres that it counts as, for its capacity too."""
-    elsewhere: Numbers
-    """1 where it is promoted to another area than that of the search."""
-    tie: Numbers
-    """How it is tied to the patient's surgery."""
+    standing: Numbers
+    """Its tie, and GRADES more where it is promoted to another area than that of the search."""
+
+    @property
+    def tie(self) -> Numbers:
+        """How it is tied to the patient's surgery."""
+        return self.standing & (TIES - 1)
+
+    @property
+    def elsewhere(self) -> Numbers:
+        """1 where it is promoted to another area than that of the search."""
+        return self.standing // GRADES
 
     def where(self, chosen: Truths | Numbers) -> "Field":
         """The pairs at these places."""
@@ -50,8 +78,28 @@ class Field(NamedTuple):
         return Field(*columns)
 
 
-Pairs = tuple[Numbers, Numbers]
-"""Wishes, and a service beside each."""
+def pairs_of(snapshot: Snapshot, asked: Asked, wishes: Wishes, wish: Numbers, slot: Numbers) -> Pairs:
+    """Pairs of these wishes and services."""
+    return Pairs(wish, slot, codes_fail(asked, wishes.search.take(wish), snapshot.columns.clinical.take(slot)))
+
+
+def codes_fail(asked: Asked, search: Numbers, clinical: Numbers) -> Numbers:
+    """The criteria that clinical profiles fail, each for the search beside it."""
+    tables, begins = asked.clinical
+    return tables.take(clinical if len(begins) == 1 else clinical + begins[:, 0].take(search))
+
+
+def may_be_said(failed: Numbers, proposed: Truths | None) -> Truths:
+    """Whether something may be said of services that fail so, and maybe more.
+
+    Of what passes; and where there are any `proposed`, also of what fails one criterion alone, and not one of the first
+    filters; and of what is proposed whatever it fails.
+    """
+    kept: Truths = failed == 0
+    if proposed is not None:
+        kept |= (failed & (failed - 1) == 0) & (failed & FIRST_STAGE == 0)
+        kept |= proposed
+    return kept
 
 
 def field_of(
@@ -65,40 +113,37 @@ def field_of(
 ) -> Field:
     """Of these pairs those of which something may be said, with what each fails.
 
-    What passes; where `all_is_said`, also what fails one criterion alone, and not one of the first filters; and
-    whatever they fail, emergency departments to propose. Services that are wanted by name come with whether they are
-    `outside` the square; of them all that they fail is said, too.
+    Where not `all_is_said`, of those alone that pass. Services that are wanted by name come with whether they are
+    `outside` the square; of them all that they fail is said.
     """
-    columns, (wish, slot) = snapshot.columns, pairs
+    columns, (wish, slot, failed) = snapshot.columns, pairs
     search = wishes.search.take(wish)
-    territory = asked.territory.to(search, columns.territory.take(slot))
-    tie = asked.ties.to(search, columns.commissioning.take(slot))
-    opening = snapshot.registers.boards.look(
-        asked.moments, asked.session, search, columns.timetable.take(slot), columns.open_within.take(slot)
-    )
-    failed = asked.clinical.to(search, columns.clinical.take(slot))
-    failed |= asked.patient.to(search, columns.patients.take(slot))
-    failed |= territory & BITS["area"]
-    failed |= _failing("surgery", tie == RESTRICTED_TO_OTHERS)
+    codes = columns.codes.take(slot, axis=0)
+    said = asked.codes.to(search, codes)
+    not_known = (said >= NOT_KNOWN).nonzero()[0]
+    if len(not_known):
+        hours = codes[not_known, -1]
+        said[not_known] &= ~NOT_KNOWN
+        said[not_known] |= snapshot.registers.boards.asked(asked.sessions, search.take(not_known), hours)
+    failed = failed | said & FAILED
     failed |= _failing("capacity", columns.red_until.take(slot) > beside(asked.red_from, search))
-    failed |= _failing("opening hours", opening.not_in_session)
-    failed |= _failing("only if open", opening.not_within)
     if len(asked.left_out):
         failed |= _failing("left out", np.isin(search * len(snapshot.entries) + slot, asked.left_out))
     if outside is not None:
         failed |= _failing("active", ~columns.active.take(slot)) | _failing("distance", outside)
-    kept = failed == 0
-    if all_is_said:
-        kept |= (failed & (failed - 1) == 0) & (failed & FIRST_STAGE == 0)
-        proposed = wishes.choice.take(wish) == PROPOSAL
+    proposed = wishes.choice.take(wish) == PROPOSAL if all_is_said else None
+    kept = may_be_said(failed, proposed)
+    if proposed is not None:
         # What is only proposed is not waited for.
         failed |= _failing("capacity", proposed & (columns.red_until.take(slot) > beside(asked.second, search)))
-        kept |= proposed | (outside is not None)
+        kept |= outside is not None
 
     chosen = kept.nonzero()[0]
-    wish, slot, search, tie = wish.take(chosen), slot.take(chosen), search.take(chosen), tie.take(chosen)
+    wish, slot, search = wish.take(chosen), slot.take(chosen), search.take(chosen)
+    standing = said.take(chosen) >> STANDING_BIT
     if asked.own_surgery.max() >= 0:
-        tie[columns.organisation.take(slot) == beside(asked.own_surgery, search)] = OWN_SURGERY
+        own = columns.organisation.take(slot) == beside(asked.own_surgery, search)
+        standing[own] += OWN_SURGERY - (standing[own] & (TIES - 1))
     metres = metres_of(columns.on_the_globe.take(slot, axis=0) - beside(asked.on_the_globe, search))
     return Field(
         wish=wish,
@@ -106,13 +151,12 @@ def field_of(
         failed=failed.take(chosen),
         metres=metres,
         worth=metres if snapshot.capacity_order is None else metres + _capacity_adds(snapshot, asked, search, slot),
-        elsewhere=territory.take(chosen) >> ELSEWHERE_BIT,
-        tie=tie,
+        standing=standing,
     )
 
 
 def _failing(criterion: Criterion, where: Truths) -> Numbers:
-    bits: Numbers = where * np.int16(BITS[criterion])
+    bits: Numbers = where * np.int32(BITS[criterion])
     return bits
 
 

@@ -40,14 +40,17 @@ from services.pathways.criteria import (
     patient_fails,
 )
 from services.pathways.globe import on_the_globe
-from services.pathways.opening_board import OpeningBoards
+from services.pathways.opening_board import Hours, OpeningBoards
 from services.pathways.opening_hours import Timetable
-from services.pathways.search_rules import SearchRules
+from services.pathways.search_rules import MOST_TYPES, SearchRules
 
 CAPACITIES: tuple[Status, ...] = ("unknown", "green", "amber", "red")
 
 BAND_DEGREES = 0.25
 """Services of a type lie in bands from south to north, and in a band from west to east: a square is a piece of some."""
+
+EVERY_TYPE = MOST_TYPES
+"""As a type: all services lie once more in bands, whatever their type."""
 
 BANDS = 721
 BAND_WIDTH = 512.0
@@ -81,6 +84,18 @@ class Entry(NamedTuple):
         return status(self.reported, now)
 
 
+class Order(NamedTuple):
+    """Where the active services stand: in the bands of their types, then once more in the bands of all."""
+
+    keys: Floats
+    """Type, band and longitude in one ascending number."""
+    slots: Numbers
+    clinical: Numbers
+    """Their clinical profiles: what a search looks at first, in the order in which it does."""
+    type_of_all: Numbers
+    """In the bands of all, where its type stands among the types; else 0."""
+
+
 class Registers:
     """What the columns hold numbers of. They only grow: what an older snapshot refers to stays."""
 
@@ -91,8 +106,8 @@ class Registers:
         self.clinical: Register[Clinical] = Register()
         self.commissionings = Commissionings()
         self.territories: Register[Territory] = Register()
-        self.timetables: Register[Timetable] = Register()
-        self.boards = OpeningBoards(self.timetables.items)
+        self.hours: Register[Hours] = Register()
+        self.boards = OpeningBoards(self.hours.items)
         self.patient_verdicts = Verdicts(self.patients, patient_fails)
         self.clinical_verdicts = ClinicalVerdicts(self.clinical)
         self.territorial_verdicts = TerritorialVerdicts(self.territories)
@@ -140,19 +155,20 @@ class Registers:
             "latitude": position.latitude,
             "longitude": position.longitude,
             "on_the_globe": on_the_globe(position),
-            "patients": self.patients.number_of(
-                Patients(
-                    None if youngest is None else youngest.in_days,
-                    None if oldest is None else oldest.in_days + Age(value=1, unit=oldest.unit).in_days,
-                    entry.genders,
-                )
-            ),
             "organisation": self.organisations.number_of(entry.always["organisation"]),
             "clinical": self.clinical.number_of(entry.clinical),
-            "commissioning": self.commissionings.number_of(entry.commissioning),
-            "territory": self.territories.number_of(entry.territory),
-            "timetable": self.timetables.number_of(entry.timetable),
-            "open_within": NEVER if entry.open_within is None else entry.open_within,
+            "codes": (
+                self.patients.number_of(
+                    Patients(
+                        None if youngest is None else youngest.in_days,
+                        None if oldest is None else oldest.in_days + Age(value=1, unit=oldest.unit).in_days,
+                        entry.genders,
+                    )
+                ),
+                self.territories.number_of(entry.territory),
+                self.commissionings.number_of(entry.commissioning),
+                self.hours.number_of(Hours(entry.timetable, NEVER if entry.open_within is None else entry.open_within)),
+            ),
             **capacity_row(entry.reported),
         }
 
@@ -209,10 +225,7 @@ class Snapshot(NamedTuple):
     entries: Sequence[Entry]
     """By slot, delisted ones too."""
     columns: Columns
-    keys: Floats
-    """Of the active services: type, band and longitude in one ascending number."""
-    ordered: Numbers
-    """Their slots, in the order of the keys."""
+    order: "Order"
     types: Numbers
     """The types of active services, ascending."""
 
@@ -233,12 +246,12 @@ class Snapshot(NamedTuple):
     @property
     def active(self) -> int:
         """How many services are active."""
-        return len(self.ordered)
+        return len(self.order.slots) // 2
 
     @property
     def nbytes(self) -> int:
         """Memory of the columns, and of the entries by a sample of them: what they share is counted once."""
-        columns = self.columns.nbytes + self.keys.nbytes + self.ordered.nbytes + self.registers.boards.nbytes
+        columns = self.columns.nbytes + sum(one.nbytes for one in self.order) + self.registers.boards.nbytes
         every = max(1, len(self.entries) // SAMPLED)
         sample = self.entries[::every]
         seen: set[int] = set()
@@ -299,8 +312,7 @@ class Index:
             ids=self._by_slot,
             entries=[],
             columns=Columns.empty(),
-            keys=np.zeros(0),
-            ordered=nothing,
+            order=Order(np.zeros(0), nothing, nothing, nothing),
             types=nothing,
         )
 
@@ -373,26 +385,32 @@ class Index:
         columns = last.columns.with_rows(listed, [registers.row(slot, entries[slot]) for slot in listed], size)
         columns = columns.with_rows(reported, [capacity_row(entries[slot].reported) for slot in reported], size)
         columns = self._with_places(columns, range(len(last.entries), size))
-        order = self._ordered(columns, listed) if listed else (last.keys, last.ordered, last.types)
-        keys, ordered, types = order
-        return last._replace(
-            registers=registers, entries=entries, columns=columns, keys=keys, ordered=ordered, types=types
-        )
+        order, types = self._ordered(columns, listed) if listed else (last.order, last.types)
+        return last._replace(registers=registers, entries=entries, columns=columns, order=order, types=types)
 
-    def _ordered(self, columns: Columns, changed: Sequence[int]) -> tuple[Floats, Numbers, Numbers]:
-        """Keys, slots in their order, and types, from those of the last snapshot and what has changed."""
-        last = self._snapshot
+    def _ordered(self, columns: Columns, changed: Sequence[int]) -> tuple[Order, Numbers]:
+        """The order, and the types, from the order of the last snapshot and what has changed."""
+        last = self._snapshot.order
         moved = np.zeros(len(columns.active), np.bool_)
         moved[changed] = True
-        stay = ~moved[last.ordered]
-        keys, ordered = last.keys[stay], last.ordered[stay]
+        stay = ~moved[last.slots]
+        keys, slots = last.keys[stay], last.slots[stay]
         come = np.flatnonzero(moved & columns.active)
-        new = keys_of(columns.service_type[come], columns.latitude[come], columns.longitude[come])
+        new = np.concatenate(
+            [
+                keys_of(service_type, columns.latitude[come], columns.longitude[come])
+                for service_type in (columns.service_type[come], EVERY_TYPE)
+            ]
+        )
+        come = np.concatenate((come, come))
         by_key = np.argsort(new, kind="stable")
         new, come = new[by_key], come[by_key]
         at = np.searchsorted(keys, new)
-        keys, ordered = np.insert(keys, at, new), np.insert(ordered, at, come)
-        return keys, ordered, np.unique(columns.service_type[ordered])
+        keys, slots = np.insert(keys, at, new), np.insert(slots, at, come)
+        by_type, of_all = np.split(columns.service_type[slots], 2)
+        types = np.unique(by_type)
+        type_of_all = np.concatenate((np.zeros_like(by_type), types.searchsorted(of_all)))
+        return Order(keys, slots, columns.clinical[slots], type_of_all), types
 
     def _with_places(self, columns: Columns, new: range) -> Columns:
         """The columns with a place for each new id between its neighbours' places."""

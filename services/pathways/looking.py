@@ -15,7 +15,7 @@ import numpy as np
 from services.pathways.asked import Asked, asked_of
 from services.pathways.columns import Floats, Numbers, Truths
 from services.pathways.criteria import BITS
-from services.pathways.filters import Field, Pairs, field_of
+from services.pathways.filters import Field, Pairs, field_of, pairs_of
 from services.pathways.globe import Square
 from services.pathways.index import Snapshot
 from services.pathways.looks import Look, Pieces, contained, pieces_of, services_in
@@ -43,9 +43,6 @@ FIT = AGAINST & ~BITS["capacity"]
 MOST_CATCH_ALL = 2
 
 
-NO_PAIRS: Pairs = (np.zeros(0, np.int64), np.zeros(0, np.int64))
-
-
 class Looked(NamedTuple):
     """Searches, what they look for, and what they found of it."""
 
@@ -66,28 +63,28 @@ def look(
     field = _by_name(snapshot, requests, asked, wishes, all_is_said=all_is_said)
     looks = _first_looks(requests, asked, wishes)
     pieces = pieces_of(snapshot, wishes, looks, range(len(looks)))
-    tied = NO_PAIRS
+    tied = None
     if crowded := _crowded(looks, pieces, about_at_first):
-        tied = _tied(snapshot, requests, wishes, looks)
+        tied = _tied(snapshot, requests, asked, wishes, looks)
         for number, part in crowded.items():
             looks[number] = looks[number].wider(looks[number].wish, part)
         pieces = pieces.where(~np.isin(pieces.look, list(crowded)))
         pieces = pieces.and_also(pieces_of(snapshot, wishes, looks, list(crowded)))
     reach = np.full(len(wishes.search), np.inf)
     while looks:
-        for look in looks:
-            reach[look.wish] = look.reach
-        pairs = services_in(snapshot, looks, pieces)
-        if len(tied[0]):
-            pairs = _joined(pairs, _beyond(snapshot, wishes, looks, tied))
+        pairs = services_in(snapshot, asked, wishes, looks, pieces, all_is_said=all_is_said)
+        if tied is not None:
+            pairs = pairs.and_also(_beyond(snapshot, wishes, looks, tied))
         new = field_of(snapshot, asked, wishes, pairs, all_is_said=all_is_said)
         field = new if field is None else field.and_also(new)
         if all(look.part == 1 for look in looks):
             break
+        for look in looks:
+            reach[look.wish] = look.reach
         unsettled = _unsettled(snapshot, requests, wishes, field, reach, all_is_said=all_is_said)
         field = field.where(~unsettled[field.wish])
         looks = [look.wider(again, WIDENED) for look in looks if len(again := look.wish[unsettled[look.wish]])]
-        pieces = pieces_of(snapshot, wishes, looks, range(len(looks)))
+        pieces = pieces_of(snapshot, wishes, looks, range(len(looks))) if looks else pieces
     assert field is not None
     return Looked(asked, wishes, field)
 
@@ -101,14 +98,15 @@ def _by_name(
     wish = np.arange(wishes.by_type, len(wishes.search))
     squares = [_square(*one) for one in zip(requests, asked.distances, strict=True)]
     outside = ~contained(squares, wishes.search[wish], snapshot, wishes.named)
-    return field_of(snapshot, asked, wishes, (wish, wishes.named), all_is_said=all_is_said, outside=outside)
+    pairs = pairs_of(snapshot, asked, wishes, wish, wishes.named)
+    return field_of(snapshot, asked, wishes, pairs, all_is_said=all_is_said, outside=outside)
 
 
 def _first_looks(requests: Sequence[SearchRequest], asked: Asked, wishes: Wishes) -> list[Look]:
     """A look at the whole square of each search; and for the departments to propose, where theirs is another."""
     wish = np.arange(wishes.by_type)
     looks = [
-        Look(wish[begins:ends], _square(request, distance))
+        Look(wish[begins:ends], _square(request, distance), of_all=ends - begins if request.wanted is None else 0)
         for request, distance, (begins, ends) in zip(requests, asked.distances, pairwise(wishes.begins), strict=True)
     ]
     for number, at in enumerate(range(wishes.wanted, wishes.by_type)):
@@ -176,7 +174,9 @@ def _counted(wish: Numbers, wishes: Wishes) -> Numbers:
     return counts
 
 
-def _tied(snapshot: Snapshot, requests: Sequence[SearchRequest], wishes: Wishes, looks: Sequence[Look]) -> Pairs:
+def _tied(
+    snapshot: Snapshot, requests: Sequence[SearchRequest], asked: Asked, wishes: Wishes, looks: Sequence[Look]
+) -> Pairs:
     """The services in the whole squares that may be tied to the patient's surgery: they go before nearer ones."""
     columns = snapshot.columns
     slots = [snapshot.registers.tied_to(request.surgery) for request in requests]
@@ -185,11 +185,11 @@ def _tied(snapshot: Snapshot, requests: Sequence[SearchRequest], wishes: Wishes,
     slot, search = slot[slot < len(columns.active)], search[slot < len(columns.active)]  # as this snapshot has it
     # Of each search the types stand ascending. What follows them is found by no number.
     wished = np.append((wishes.search * MOST_TYPES + wishes.service_type)[: wishes.wanted], np.iinfo(np.int64).max)
-    asked = search * MOST_TYPES + columns.service_type[slot]
-    wish = wished.searchsorted(asked)
-    there = (wished[wish] == asked) & columns.active[slot]
+    sought = search * MOST_TYPES + columns.service_type[slot]
+    wish = wished.searchsorted(sought)
+    there = (wished[wish] == sought) & columns.active[slot]
     there &= contained([look.whole for look in looks], search, snapshot, slot)
-    return wish[there], slot[there]
+    return pairs_of(snapshot, asked, wishes, wish[there], slot[there])
 
 
 def _beyond(snapshot: Snapshot, wishes: Wishes, looks: Sequence[Look], tied: Pairs) -> Pairs:
@@ -197,13 +197,5 @@ def _beyond(snapshot: Snapshot, wishes: Wishes, looks: Sequence[Look], tied: Pai
     look_of = np.full(len(wishes.search), -1)
     for number, look in enumerate(looks):
         look_of[look.wish] = number
-    wish, slot = tied
-    beyond = look_of[wish] >= 0
-    wish, slot = wish[beyond], slot[beyond]
-    beyond = ~contained([look.square for look in looks], look_of[wish], snapshot, slot)
-    return wish[beyond], slot[beyond]
-
-
-def _joined(*pairs: Pairs) -> Pairs:
-    wish, slot = map(np.concatenate, zip(*pairs, strict=True))
-    return wish, slot
+    there = tied.where(look_of[tied.wish] >= 0)
+    return there.where(~contained([look.square for look in looks], look_of[there.wish], snapshot, there.slot))

@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.pathways.columns import Numbers, Truths, beside
+from services.pathways.asked import Asked
+from services.pathways.columns import Numbers, Truths, beside, joined
+from services.pathways.filters import Pairs, codes_fail, may_be_said
 from services.pathways.globe import EARTH_KM, METRES, Square
-from services.pathways.index import BAND_DEGREES, BAND_WIDTH, BANDS, Snapshot
-from services.pathways.wishes import Wishes
+from services.pathways.index import BAND_DEGREES, BAND_WIDTH, BANDS, EVERY_TYPE, Snapshot
+from services.pathways.wishes import PROPOSAL, Wishes
 
 HAIR = 1e-5
 """Degrees by which a band is looked at too widely, for the keys are rounded. The square itself is exact."""
@@ -21,6 +23,13 @@ class Look(NamedTuple):
     wish: Numbers
     whole: Square
     part: float = 1.0
+    of_all: int = 0
+    """So many of its wishes, the first ones, are for all types there are, in their order."""
+
+    @property
+    def begins(self) -> Numbers:
+        """Those of its wishes from which others are counted: the first for all types, and each for a single one."""
+        return np.concatenate((self.wish[:1], self.wish[self.of_all :])) if self.of_all else self.wish
 
     @property
     def square(self) -> Square:
@@ -44,7 +53,8 @@ class Look(NamedTuple):
 
     def wider(self, wish: Numbers, times: float) -> "Look":
         """The same for some of its wishes, so many times as far, at most to the sides of the whole square."""
-        return self._replace(wish=wish, part=min(1.0, self.part * times))
+        of_all = self.of_all if len(wish) == len(self.wish) else 0
+        return Look(wish, self.whole, min(1.0, self.part * times), of_all)
 
 
 class Pieces(NamedTuple):
@@ -52,6 +62,7 @@ class Pieces(NamedTuple):
 
     look: Numbers
     wish: Numbers
+    """The first one, where a run is of all types."""
     first: Numbers
     past: Numbers
 
@@ -66,19 +77,23 @@ class Pieces(NamedTuple):
 
 def pieces_of(snapshot: Snapshot, wishes: Wishes, looks: Sequence[Look], numbers: Sequence[int]) -> Pieces:
     """The runs with all services that are looked at in the looks of these numbers, and with some around them."""
-    wish = np.concatenate([NOTHING, *(looks[number].wish for number in numbers)])
-    lines, widths, bands = np.array([_bands(looks[number].square) for number in numbers]).reshape(-1, 3).T
-    of_look = np.arange(len(numbers)).repeat([len(looks[number].wish) for number in numbers])
+    begins = [looks[number].begins for number in numbers]
+    wish, heads = joined(begins), [len(one) for one in begins]
+    service_type = wishes.service_type.take(wish)
+    of_all = np.array([looks[number].of_all for number in numbers]) > 0
+    service_type[(np.cumsum(heads) - heads)[of_all]] = EVERY_TYPE
+    lines, widths, bands = np.array([_bands(looks[number].square) for number in numbers]).T
+    of_look = np.arange(len(numbers)).repeat(heads)
     runs = bands.astype(np.int64).take(of_look)
     run = np.arange(len(wish)).repeat(runs)
     band = np.arange(len(run)) - (runs.cumsum() - runs).repeat(runs)
-    keys = (wishes.service_type.take(wish) * (BANDS * BAND_WIDTH) + lines.take(of_look)).take(run) + band * BAND_WIDTH
+    keys = (service_type * (BANDS * BAND_WIDTH) + lines.take(of_look)).take(run) + band * BAND_WIDTH
     look = of_look.take(run)
     return Pieces(
         look=np.array(numbers, np.int64).take(look),
         wish=wish.take(run),
-        first=snapshot.keys.searchsorted(keys),
-        past=snapshot.keys.searchsorted(keys + widths.take(look), side="right"),
+        first=snapshot.order.keys.searchsorted(keys),
+        past=snapshot.order.keys.searchsorted(keys + widths.take(look), side="right"),
     )
 
 
@@ -91,17 +106,24 @@ def _bands(square: Square) -> tuple[float, float, int]:
     return lowest * BAND_WIDTH + west + 180.0, east - west, highest - lowest + 1
 
 
-NOTHING = np.zeros(0, np.int64)
-
-
-def services_in(snapshot: Snapshot, looks: Sequence[Look], pieces: Pieces) -> tuple[Numbers, Numbers]:
-    """The services inside the squares that are looked at, each with its wish before it."""
-    lengths = pieces.past - pieces.first
+def services_in(
+    snapshot: Snapshot, asked: Asked, wishes: Wishes, looks: Sequence[Look], pieces: Pieces, *, all_is_said: bool
+) -> Pairs:
+    """The services inside the squares that are looked at of which, by their codes, something may be said."""
+    order, lengths = snapshot.order, pieces.past - pieces.first
     ends = lengths.cumsum()
-    place = np.arange(ends[-1] if len(ends) else 0) + (pieces.past - ends).repeat(lengths)
-    slot = snapshot.ordered.take(place)
-    within = contained([one.square for one in looks], pieces.look.repeat(lengths), snapshot, slot).nonzero()[0]
-    return pieces.wish.repeat(lengths).take(within), slot.take(within)
+    run = np.arange(len(lengths)).repeat(lengths)
+    place = np.arange(len(run)) + (pieces.past - ends).take(run)
+    clinical = order.clinical.take(place)
+    failed = codes_fail(asked, wishes.search.take(pieces.wish).take(run), clinical)
+    proposed = (wishes.choice.take(pieces.wish) == PROPOSAL).take(run) if all_is_said else None
+    some = may_be_said(failed, proposed).nonzero()[0]
+    run, place, failed = run.take(some), place.take(some), failed.take(some)
+    slot = order.slots.take(place)
+    within = contained([one.square for one in looks], pieces.look.take(run), snapshot, slot).nonzero()[0]
+    run, place = run.take(within), place.take(within)
+    wish = pieces.wish.take(run) + order.type_of_all.take(place)
+    return Pairs(wish, slot.take(within), failed.take(within))
 
 
 def contained(squares: Sequence[Square], square: Numbers, snapshot: Snapshot, slot: Numbers) -> Truths:

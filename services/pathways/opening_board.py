@@ -1,7 +1,7 @@
-"""What opening hours say to a minute, in columns: who is open, who is about to close, and who opens when.
+"""What opening hours say to a session, in columns: who is open, who is about to close, and who opens when.
 
 The hours of a day are rows of a board, each made when it is first asked for. From them a minute is worked out once, for
-all timetables together, and every search of that minute reads one number of each service.
+all hours together, and of it each session that begins then: every such search reads one number of each service.
 """
 
 from collections.abc import Sequence
@@ -10,19 +10,31 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from services.pathways.columns import NEVER, ByCode, Numbers, Truths, beside
+from services.pathways.columns import NEVER, ByCode, Numbers
+from services.pathways.criteria import BITS
 from services.pathways.opening_hours import DAY, Timetable
 
 MINUTES_A_DAY = 1440
 AHEAD_DAYS = 3
 """A board knows what opens up to so many days after its own. What is asked beyond them, the timetable says."""
 
-MOST_DAYS, MOST_MOMENTS = 4, 64
+MOST_DAYS, MOST_MOMENTS, MOST_SESSIONS = 4, 64, 128
 STAYS_OPEN_MINUTES = 30
 """A service must not close sooner than this (Directory of Services)."""
 
 OPEN, CLOSING, NOT_MADE = 0, -1, -2
 """In place of the minutes until it opens. What is about to close is out, even if it opens again soon."""
+
+NOT_KNOWN = 1 << 30
+"""In place of what hours say: the board does not know, and is to be asked (`OpeningBoards.asked`)."""
+
+
+class Hours(NamedTuple):
+    """When a service is open, and within how many minutes it must open to be offered."""
+
+    timetable: Timetable
+    open_within: int
+    """NEVER where that does not matter."""
 
 
 class Moment(NamedTuple):
@@ -38,72 +50,75 @@ class Moment(NamedTuple):
         return cls(minute, seconds > minute * 60)
 
 
-class Opening(NamedTuple):
-    """What the hours of services say to searches, one by one."""
+class Session(NamedTuple):
+    """When a search is, and within how many minutes from then a service must be open for some time."""
 
-    not_in_session: Truths
-    """Not open at any time of the session, or about to close."""
-    not_within: Truths
-    """Not open, and not opening so soon that it is offered, where that matters."""
+    moment: Moment
+    minutes: int
 
 
 class OpeningBoards:
-    """The boards of the days that were asked about last, and what they say to the last minutes."""
+    """The boards of the days that were asked about last, and what they say to the last sessions."""
 
-    def __init__(self, timetables: Sequence[Timetable]) -> None:
-        self._timetables = timetables
+    def __init__(self, hours: Sequence[Hours]) -> None:
+        self._hours = hours
         self._days: dict[int, _Board] = {}
         self._moments: dict[Moment, Numbers] = {}
+        self._sessions: dict[Session, Numbers] = {}
+        self._open_within: Numbers = np.zeros(0, np.int64)
 
-    def look(
-        self, moments: Sequence[Moment], sessions: Numbers, search: Numbers, timetable: Numbers, open_within: Numbers
-    ) -> Opening:
-        """What timetables say, each to the search beside it.
+    def table_of(self, session: Session) -> Numbers:
+        """What each hours say to a session: bits of the criteria that they fail, or NOT_KNOWN."""
+        known = self._sessions.get(session)
+        if known is None or len(known) < len(self._hours):
+            return self._kept(session, self._board(session.moment))
+        return known
 
-        Of each search `moments` says when it is, and `sessions` how many minutes its session lasts. `open_within` is
-        each service's.
-        """
-        opens_in, session = self._opens_in(moments, search, timetable), beside(sessions, search)
-        not_in_session = (opens_in < OPEN) | (opens_in > session)
-        if sessions.max() >= AHEAD_DAYS * MINUTES_A_DAY:
-            for one in np.flatnonzero((opens_in == NEVER) & (session >= AHEAD_DAYS * MINUTES_A_DAY)):
-                minutes = int(sessions[search[one]])
-                not_in_session[one] = not self._opens(int(timetable[one]), moments[search[one]], minutes)
-        return Opening(not_in_session, opens_in > open_within)
+    def asked(self, sessions: Sequence[Session], search: Numbers, hours: Numbers) -> Numbers:
+        """What hours say, each to the search beside it, where a table of theirs does not know."""
+        made: dict[Session, Numbers] = {}
+        for session in sorted(set(sessions)):  # by day: there may be more than are kept, and some were forgotten
+            board = self._board(session.moment)
+            board.make(np.unique(hours), self._hours)
+            self._moments.pop(session.moment, None)
+            made[session] = self._kept(session, board)
+        said = ByCode.of((sessions, made.__getitem__)).to(search, hours[:, np.newaxis])
+        for one in (said >= NOT_KNOWN).nonzero()[0]:
+            # So long a session goes on past what the board knows.
+            failed = 0 if self._opens(int(hours[one]), sessions[search[one]]) else BITS["opening hours"]
+            said[one] = said[one] & ~NOT_KNOWN | failed
+        return said
 
     @property
     def nbytes(self) -> int:
         """Memory of the boards."""
-        return sum(one.nbytes for one in self._days.values()) + sum(one.nbytes for one in self._moments.values())
+        tables = (*self._moments.values(), *self._sessions.values())
+        return sum(one.nbytes for one in self._days.values()) + sum(one.nbytes for one in tables)
 
-    def _opens_in(self, moments: Sequence[Moment], search: Numbers, timetable: Numbers) -> Numbers:
-        """OPEN, CLOSING, or in how many minutes each opens; NEVER where that is later than the board knows."""
-        opens_in = ByCode.of(moments, self._at).to(search, timetable)
-        if not len((opens_in == NOT_MADE).nonzero()[0]):
-            return opens_in
-        made: dict[Moment, Numbers] = {}
-        for moment in sorted(set(moments)):  # day by day: there may be more than are kept, and some were forgotten
-            board = self._board(moment)
-            board.make(np.unique(timetable), self._timetables)
-            made[moment] = self._kept(moment, board)
-        return ByCode.of(moments, made.__getitem__).to(search, timetable)
+    def _kept(self, session: Session, board: "_Board") -> Numbers:
+        opens_in = self._moments.get(session.moment)
+        if opens_in is None or len(opens_in) < len(self._hours):
+            opens_in = _keep(self._moments, session.moment, board.at(session.moment, len(self._hours)), MOST_MOMENTS)
+        return _keep(self._sessions, session, self._failed(opens_in, session.minutes), MOST_SESSIONS)
 
-    def _at(self, moment: Moment) -> Numbers:
-        known = self._moments.get(moment)
-        if known is None or len(known) < len(self._timetables):
-            return self._kept(moment, self._board(moment))
-        return known
-
-    def _kept(self, moment: Moment, board: "_Board") -> Numbers:
-        return _keep(self._moments, moment, board.at(moment, len(self._timetables)), MOST_MOMENTS)
+    def _failed(self, opens_in: Numbers, minutes: int) -> Numbers:
+        new = [one.open_within for one in self._hours[len(self._open_within) :]]
+        if new:
+            self._open_within = np.append(self._open_within, new)
+        bits = ((opens_in < OPEN) | (opens_in > minutes)) * np.int32(BITS["opening hours"])
+        if minutes >= AHEAD_DAYS * MINUTES_A_DAY:
+            bits[opens_in == NEVER] = NOT_KNOWN
+        bits |= (opens_in > self._open_within) * np.int32(BITS["only if open"])
+        bits[opens_in == NOT_MADE] = NOT_KNOWN
+        return bits
 
     def _board(self, moment: Moment) -> "_Board":
         day = moment.minute // MINUTES_A_DAY
         return self._days.get(day) or _keep(self._days, day, _Board(day), MOST_DAYS)
 
-    def _opens(self, timetable: int, moment: Moment, session: int) -> bool:
-        now = datetime.fromtimestamp(moment.minute * 60, UTC)
-        return self._timetables[timetable].opens(now, now + timedelta(minutes=session)) is not None
+    def _opens(self, hours: int, session: Session) -> bool:
+        now = datetime.fromtimestamp(session.moment.minute * 60, UTC)
+        return self._hours[hours].timetable.opens(now, now + timedelta(minutes=session.minutes)) is not None
 
 
 Key = TypeVar("Key")
@@ -132,10 +147,10 @@ class _Board:
         """Memory of this board."""
         return self._made.nbytes + self._opens.nbytes + self._closes.nbytes
 
-    def at(self, moment: Moment, timetables: int) -> Numbers:
+    def at(self, moment: Moment, count: int) -> Numbers:
         """What each timetable says to a moment: OPEN, CLOSING, NOT_MADE, or in how many minutes it opens."""
-        if len(self._made) < timetables:
-            self._reshape(timetables, self._opens.shape[1])
+        if len(self._made) < count:
+            self._reshape(count, self._opens.shape[1])
         coming = (self._closes <= moment.minute).sum(axis=1)  # the first that does not end before it
         every = np.arange(len(self._made))
         opens, closes = self._opens[every, coming], self._closes[every, coming]
@@ -144,14 +159,14 @@ class _Board:
         opens_in = np.where(is_open, OPEN, np.where(opens == NEVER, NEVER, opens - moment.minute))
         opens_in[is_closing] = CLOSING
         opens_in[~self._made] = NOT_MADE
-        return opens_in
+        return opens_in[:count]
 
-    def make(self, numbers: Numbers, timetables: Sequence[Timetable]) -> None:
-        """Make the rows of these timetables that are not made yet."""
-        if len(self._made) < len(timetables):
-            self._reshape(len(timetables), self._opens.shape[1])
+    def make(self, numbers: Numbers, hours: Sequence[Hours]) -> None:
+        """Make the rows of these hours that are not made yet."""
+        if len(self._made) < len(hours):
+            self._reshape(len(hours), self._opens.shape[1])
         for number in numbers[~self._made[numbers]].tolist():
-            self._make(number, timetables[number])
+            self._make(number, hours[number].timetable)
 
     def _make(self, number: int, timetable: Timetable) -> None:
         # From the day before, whose periods may reach into this one; to one more than is asked about, so that what

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from services.pathways.columns import Numbers
-from services.pathways.criteria import OWN_SURGERY
+from services.pathways.criteria import GRADES, OWN_SURGERY, TIES
 from services.pathways.filters import Field
 from services.pathways.globe import METRES
 from services.pathways.index import Snapshot
@@ -24,10 +24,6 @@ from services.pathways.wishes import PROPOSAL
 MOST_CANDIDATES = 50
 
 MOST_CHOICES = 1 << 16
-TIES = 4
-GRADES = 16 * TIES
-"""Of what is promoted to the area of the search, and as many of what is promoted elsewhere: a rank, then a tie."""
-
 FEW = 250
 """So many are put in order as quickly as the foremost of them are found."""
 
@@ -53,17 +49,16 @@ def best(snapshot: Snapshot, looked: Looked, found: Field) -> Numbers:
 def _foremost(looked: Looked, found: Field) -> Numbers:
     """Places in a field among which are all that may be taken: mostly few, and so quickly put in order.
 
-    What was found for one wish lies together. Of such a run stays what is no worse than the second best.
+    Of what was found for one wish stays what is no worse than the second best.
     """
     if len(found.slot) < FEW or len(looked.wishes.named):
         return np.arange(len(found.slot))
-    begins = np.ones(len(found.wish), np.bool_)
-    np.not_equal(found.wish[1:], found.wish[:-1], out=begins[1:])
-    runs = begins.nonzero()[0]
-    worth = (found.elsewhere * 4 + found.tie) * FURTHER_THAN_ANY + found.worth
-    run = begins.cumsum() - 1
-    others = np.where(worth == np.minimum.reduceat(worth, runs).take(run), np.inf, worth)
-    front: Numbers = (worth <= np.minimum.reduceat(others, runs).take(run)).nonzero()[0]
+    best = np.full((2, len(looked.wishes.search)), np.inf)
+    worth = found.standing * FURTHER_THAN_ANY + found.worth
+    np.minimum.at(best[0], found.wish, worth)
+    others = np.where(worth == best[0].take(found.wish), np.inf, worth)
+    np.minimum.at(best[1], found.wish, others)
+    front: Numbers = (worth <= best[1].take(found.wish)).nonzero()[0]
     return front
 
 
@@ -71,8 +66,7 @@ def ordered(snapshot: Snapshot, looked: Looked, found: Field, places: Numbers) -
     """These places of a field, search by search, each in its order."""
     wishes = looked.wishes
     of_wish = (wishes.search * MOST_CHOICES + wishes.choice) * (2 * GRADES) + wishes.rank * TIES
-    elsewhere, tie = found.elsewhere.take(places), found.tie.take(places)
-    grade = of_wish.take(found.wish.take(places)) + (elsewhere * GRADES + tie)
+    grade = of_wish.take(found.wish.take(places)) + found.standing.take(places)
     by = (snapshot.columns.place_of_id.take(found.slot.take(places)), found.worth.take(places), grade)
     order: Numbers = places.take(np.lexsort(by))
     return order

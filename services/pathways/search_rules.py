@@ -52,26 +52,26 @@ class Strategies(_Written):
                 return code, strategies[code]
         return "national", self.national
 
-    def by_type(self, area: Area) -> Numbers:
-        """The same ranks by the number of the type."""
-        national, local_authorities, commissioners = self._by_type
-        if area.local_authority in local_authorities:
-            return local_authorities[area.local_authority]
-        return commissioners.get(area.commissioner, national)
+    def number_of(self, area: Area) -> int:
+        """The number of the ranks that count for an area: a row of `by_type`."""
+        local_authorities, commissioners, _ = self._numbered
+        return local_authorities.get(area.local_authority) or commissioners.get(area.commissioner, 0)
+
+    @property
+    def by_type(self) -> Numbers:
+        """All ranks, in rows: by the number of the type. The first are the national ones."""
+        return self._numbered[2]
 
     @cached_property
-    def _by_type(self) -> tuple[Numbers, dict[str | None, Numbers], dict[str | None, Numbers]]:
-        local_authorities: dict[str | None, Numbers]
-        local_authorities = {code: _by_type(ranks) for code, ranks in self.local_authorities.items()}
-        commissioners: dict[str | None, Numbers]
-        commissioners = {code: _by_type(ranks) for code, ranks in self.commissioners.items()}
-        return _by_type(self.national), local_authorities, commissioners
-
-
-def _by_type(ranks: Ranks) -> Numbers:
-    by_type = np.full(MOST_TYPES, LOWEST_RANK, np.int16)
-    by_type[list(ranks)] = list(ranks.values())
-    return by_type
+    def _numbered(self) -> tuple[dict[str | None, int], dict[str | None, int], Numbers]:
+        strategies = [self.national, *self.local_authorities.values(), *self.commissioners.values()]
+        by_type = np.full((len(strategies), MOST_TYPES), LOWEST_RANK)
+        for row, ranks in zip(by_type, strategies, strict=True):
+            row[list(ranks)] = list(ranks.values())
+        local_authorities: dict[str | None, int] = {code: n for n, code in enumerate(self.local_authorities, 1)}
+        first = 1 + len(local_authorities)
+        commissioners: dict[str | None, int] = {code: n for n, code in enumerate(self.commissioners, first)}
+        return local_authorities, commissioners, by_type
 
 
 class Distance(NamedTuple):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from contracts.directory import EMERGENCY_DEPARTMENT
-from services.pathways.columns import ByCode, Numbers, joined
+from services.pathways.columns import Numbers, beside, joined
 from services.pathways.index import Snapshot
 from services.pathways.request import SearchRequest
 
@@ -53,8 +53,10 @@ def wishes_of(snapshot: Snapshot, requests: Sequence[SearchRequest], *, proposal
     if len(slots):
         columns.append((search, choice, snapshot.columns.service_type[slots]))
     search, choice, service_type = map(joined, zip(*columns, strict=True))
-    rank = ByCode.of([one.area for one in requests], snapshot.rules.ranks.by_type)
-    return Wishes(search, choice, service_type, rank.to(search, service_type), begins, by_type, slots)
+    ranks = snapshot.rules.ranks
+    strategy = np.array([ranks.number_of(one.area) for one in requests])
+    rank = ranks.by_type[beside(strategy, search), service_type]
+    return Wishes(search, choice, service_type, rank, begins, by_type, slots)
 
 
 def _named(snapshot: Snapshot, requests: Sequence[SearchRequest]) -> Numbers:
