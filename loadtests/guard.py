@@ -171,7 +171,7 @@ def outcome_read(value: bytes) -> Confirmed | Exhausted:
     """An outcome as notification reads it."""
     confirmed = f'"type":"{BookingConfirmed.TYPE}"'.encode() in value
     assert confirmed or BookingExhausted.TYPE.encode() in value
-    return (Confirmed if confirmed else Exhausted).read(value)
+    return lean(Confirmed).read(value) if confirmed else lean(Exhausted).read(value)
 
 
 def finished(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -62,7 +62,8 @@ def decode(record: Record, types: Mapping[str, type[R]]) -> R | None:
         raise Unreadable(_faults(error)) from None
     if event.type != contract.TYPE:
         raise Unreadable(f"the header says {contract.TYPE}, the body another type")
-    if b"\\u0000" in record.value and _holds_nul(from_json(record.value)):
+    # Hardly a record has a backslash, and one byte is found ten times faster than six.
+    if b"\\" in record.value and b"\\u0000" in record.value and _holds_nul(from_json(record.value)):
         raise Unreadable("a text holds the NUL character, which no database can store")
     return event
 

@@ -11,6 +11,7 @@ from prometheus_client import Gauge
 
 from contracts.topics import Topic
 from services.chassis.database import Database
+from services.chassis.lean import lean
 from services.chassis.metrics import UNDECIDED, UNDECIDED_OLDEST, UNSETTLED, UNSETTLED_OLDEST
 from services.chassis.reader import Tombstone
 from services.chassis.service import Service
@@ -47,7 +48,7 @@ WAYS = (
     Way(
         "submission",
         Topic.BOOKINGS,
-        (outcomes.Confirmed, outcomes.Exhausted),
+        (lean(outcomes.Confirmed), lean(outcomes.Exhausted)),
         outcomes.answered,
         TO_AN_OUTCOME,
         (UNSETTLED, UNSETTLED_OLDEST),

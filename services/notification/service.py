@@ -8,6 +8,7 @@ from typing import get_args
 
 from contracts.topics import Topic
 from services.chassis.database import AUDIT, OUTBOX, Database
+from services.chassis.lean import lean
 from services.chassis.metrics import OUTBOX_OLDEST, OUTBOX_WAITING
 from services.chassis.outbox import Outbox
 from services.chassis.service import Service
@@ -40,8 +41,8 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     service.reads(
         Topic.BOOKINGS,
         partial(tell, messages=messages, clock=clock, wake=dispatcher.wake),
-        Confirmed,
-        Exhausted,
+        lean(Confirmed),
+        lean(Exhausted),
         at_leisure=True,  # the caller has the answer already
     )
     given_back = GivenBack(database)

@@ -11,6 +11,7 @@ from contracts.topics import Topic
 from services.chassis.database import AUDIT, OUTBOX, Database
 from services.chassis.dead_letters import send_again
 from services.chassis.decoding import Readable
+from services.chassis.lean import lean
 from services.chassis.metrics import OUTBOX_OLDEST, OUTBOX_WAITING, OVERDUE_OWNERS, OVERDUE_REFERRALS
 from services.chassis.outbox import Outbox
 from services.chassis.service import Service
@@ -35,11 +36,11 @@ from services.referrals.worklists_store import Worklists
 MIGRATIONS = (Path(__file__).parent / "migrations", AUDIT, OUTBOX)
 
 READS: dict[Topic, tuple[type[Readable], ...]] = {
-    Topic.SUBMISSIONS: (Submitted, ReferralActionRequested),
-    Topic.TRIAGE: (Triaged,),
-    Topic.PLACEMENTS: (Requested,),
-    Topic.BOOKINGS: (Confirmed, Exhausted, Released, BookingDisplaced),
-    Topic.NOTIFICATIONS: (Receipt,),
+    Topic.SUBMISSIONS: (lean(Submitted), ReferralActionRequested),
+    Topic.TRIAGE: (lean(Triaged),),
+    Topic.PLACEMENTS: (lean(Requested),),
+    Topic.BOOKINGS: (lean(Confirmed), lean(Exhausted), Released, BookingDisplaced),
+    Topic.NOTIFICATIONS: (lean(Receipt),),
 }
 
 DECIDES = frozenset((Topic.SUBMISSIONS, Topic.BOOKINGS))

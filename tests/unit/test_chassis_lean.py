@@ -8,12 +8,14 @@ from hypothesis import given, settings
 from pydantic import ValidationError
 
 from contracts.bookings import BookingConfirmed, BookingExhausted
+from contracts.directory import DeskListed
 from contracts.envelope import Event
 from contracts.people import Age, Desk
 from contracts.placements import BookingRequested, BookingRequestedData
 from contracts.submissions import ReferralSubmitted
 from contracts.triage import ReferralTriaged
 from services.chassis.lean import lean, leaned, written
+from services.chassis.views import Part, View
 from tests.contracts.golden_examples import INVALID, VALID, VALID_BY_NAME, Example
 from tests.unit.test_every_topic import mutated
 
@@ -39,16 +41,24 @@ def taken(contract: type[Event], value: bytes) -> Any:
         read = lean(contract).read(value)
     except ValidationError as error:
         return error.errors(include_url=False, include_context=False, include_input=False)
-    return json.loads(read.model_dump_json() if isinstance(read, contract) else written(read))
+    return judged(contract, read.model_dump_json().encode() if isinstance(read, contract) else written(read))
 
 
 @pytest.mark.parametrize("one", KNOWN, ids=str)
 def test_what_is_known_is_read_leanly(one: Example) -> None:
-    """All of it, attribute by attribute; and written as the contract writes it, byte by byte."""
-    contract = one.read()
+    """All of it, attribute by attribute; and what is written says the same."""
     read = lean(one.contract).read(one.value)
     assert not isinstance(read, one.contract)
-    assert (one.value, contract.model_dump_json().encode()) == (read.to_json(), written(read))
+    assert (one.value, one.read()) == (read.to_json(), one.contract.read(written(read)))
+
+
+def test_what_is_absent_is_not_written() -> None:
+    """An attribute without a value is left out where it may be; whatever a reader could not do without is there."""
+    read = lean(BookingRequested).read(VALID_BY_NAME["booking.requested/fall"].value)
+    told = json.loads(written(read))
+    assert (None, False) == (read.data.candidates[0].opens_at, "opens_at" in told["data"]["candidates"][0])
+    brief = json.loads(written(read.data.brief.model_copy(update={"surgery": None})))
+    assert ("1.0", [], None) == (told["specversion"], brief["marks"], brief["surgery"])
 
 
 @settings(deadline=None, max_examples=300)
@@ -97,6 +107,41 @@ def test_what_a_contract_does_not_name_is_kept() -> None:
     data = lean(BookingRequestedData)(brief=triaged.data.brief, candidates=())
     told = lean(BookingRequested).effect_of(triaged, data, source="onward/pathways", time=triaged.time)
     assert json.loads(told.to_json())["data"]["brief"]["desk"]["textphone"] == "01632 960011"
+
+
+class _Where(Part):
+    telephone: str
+    hours: str = "always"
+
+
+class _Listed(Part):
+    desk: _Where
+
+
+class Listed(View):
+    """A desk's listing, as far as somebody looks."""
+
+    TYPE = DeskListed.TYPE
+    data: _Listed
+
+
+def test_a_view_is_read_leanly() -> None:
+    """What it names, whatever else is there; it counts as the view, and keeps the exact bytes."""
+    value = VALID_BY_NAME["desk.listed/hospital"].value
+    seen, whole = lean(Listed).read(value), DeskListed.read(value)
+    assert (whole.data.desk.telephone, whole.id, value) == (seen.data.desk.telephone, seen.id, seen.to_json())
+    assert (False, True, False) == (type(seen) is Listed, isinstance(seen, Listed), isinstance(seen, _Where))
+
+
+@pytest.mark.parametrize("change", [(b'"telephone"', b'"telefone"'), (b'"name"', b'"n\xffme"'), (b"{", b"[")])
+def test_a_view_is_refused_in_the_words_of_the_view(change: tuple[bytes, bytes]) -> None:
+    """What is missing, and what is no text even where nobody looks."""
+    value = VALID_BY_NAME["desk.listed/hospital"].value.replace(*change)
+    with pytest.raises(ValidationError) as plain:
+        Listed.read(value)
+    with pytest.raises(ValidationError) as by_stand_in:
+        lean(Listed).read(value)
+    assert plain.value.errors() == by_stand_in.value.errors()
 
 
 def test_a_stand_in_has_what_its_contract_has() -> None:
