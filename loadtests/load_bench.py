@@ -233,7 +233,7 @@ async def _closed(target: Target, bodies: Sequence[Body], seconds: float) -> Clo
             await witness.close()
 
 
-DUE = "select count(*) from notification.messages where state = 'due'"
+DUE = "select count(*) from notification.batches where state = 'due'"
 
 
 async def _all_accepted(target: Target) -> None:

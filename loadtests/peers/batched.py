@@ -14,7 +14,7 @@ submitted and how it ended, and none of the steps between; a failing record stop
 import argparse
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
@@ -41,7 +41,7 @@ from services.chassis.publishing import MAX_BATCH_BYTES, KafkaPublisher
 from services.notification.messages import Message, messages_of, sent_json
 from services.notification.outbound import Outgoing
 from services.notification.sandbox import Sandbox
-from services.notification.store import ACCEPT, ADD
+from services.notification.store import ADD, SETTLE
 
 FEWEST_MS, GROUP = 50, "batched"
 Sent = tuple[UUID, str, str]
@@ -50,8 +50,9 @@ Sent = tuple[UUID, str, str]
 _OUTCOMES: dict[str, type[Ended]] = {one.TYPE: one for one in (BookingConfirmed, BookingExhausted)}
 
 REPEATED = f"""
--- Messages of outcomes that were settled before, and when the provider took them.
-select {", ".join(Message._fields)}, settled_at from messages where placement = any($1::uuid[])
+-- Messages of outcomes that were settled before, with all of their batches, and when the provider took them.
+select {", ".join(Message._fields)}, batch, settled_at from messages_as_they_stand
+where batch in (select batch from messages where placement = any($1::uuid[]))
 """
 
 
@@ -72,22 +73,26 @@ class Monolith:
         new = [one for one in by_id.values() if one.id not in before]
         outcomes: list[Ended] = [_OUTCOMES[row["told_type"]].read(row["told"].encode()) for row in before.values()]
         messages: list[Message] = []
+        batches: set[int] = set()
         sent: list[Sent] = []
-        for *columns, settled_at in await self._pool.fetch(REPEATED, list(before)) if before else ():
+        for *columns, batch, settled_at in await self._pool.fetch(REPEATED, list(before)) if before else ():
             message = Message._make(columns)
             if settled_at is None:
                 messages.append(message)
+                batches.add(batch)
             else:
                 sent.append((message.id, message.referral, sent_json(message, settled_at)))
         if new:
-            ended = await self._settle(new)
+            ended, batch = await self._settle(new)
             outcomes += ended
+            batches.add(batch)
             messages += [message for one in ended for message in messages_of(outcome_view(one))]
-        delivered, _ = await asyncio.gather(self._deliver(messages), self._publisher.tell(outcomes))
+        delivered, _ = await asyncio.gather(self._deliver(messages, batches), self._publisher.tell(outcomes))
         sent += delivered
         await self._publisher.tell_json([(NotificationSent, key, value.encode()) for _, key, value in sent])
 
-    async def _settle(self, submissions: Sequence[ReferralSubmitted]) -> list[Ended]:
+    async def _settle(self, submissions: Sequence[ReferralSubmitted]) -> tuple[list[Ended], int]:
+        """The outcomes, and the batch of their messages."""
         requests = await self._book.requests(submissions)
         async with self._pool.acquire() as connection, connection.transaction(isolation="read_committed"):
             now = utc_now()
@@ -111,26 +116,26 @@ class Monolith:
             assert stored["all_held"], "a slot went away although its diary was locked"
             messages = [message for one in ended for message in messages_of(outcome_view(one))]
             ordered = sorted(messages, key=lambda message: message.id.int)
-            await connection.execute(ADD, now, *zip(*ordered, strict=True))
+            batch = await connection.fetchval(ADD, now, *zip(*ordered, strict=True))
             history = ground.history(connection, now)
             await history.store([fact(one) for one in (*submissions, *ended)])
-        return ended
+        return ended, batch
 
-    async def _deliver(self, messages: Sequence[Message]) -> list[Sent]:
-        """Hand the messages over; store what was taken, and its receipts; what is to be told of each."""
+    async def _deliver(self, messages: Sequence[Message], batches: Collection[int]) -> list[Sent]:
+        """Hand whole batches of messages over, and store that, with the receipts; what is to be told of each."""
         if not messages:
             return []
         outgoing = [
             Outgoing(one.id, one.audience, one.channel, one.organisation, one.address, one.template, one.text)
             for one in messages
         ]
-        taken = {one.reference for one in await self._sandbox.deliver(outgoing)}
+        await self._sandbox.deliver(outgoing)
         now = utc_now()
-        sent = [(one.id, one.referral, sent_json(one, now)) for one in messages if one.id in taken]
+        sent = [(one.id, one.referral, sent_json(one, now)) for one in messages]
         async with self._pool.acquire() as connection, connection.transaction():
-            moved = {row["id"] for row in await connection.fetch(ACCEPT, [one for one, _, _ in sent], now)}
-            history = ground.history(connection, now)
-            await history.store([receipt(*one) for one in sent if one[0] in moved])
+            settled = await connection.fetch(SETTLE, list(batches), now)
+            assert len(settled) == len(batches), "another process has this partition"
+            await ground.history(connection, now).store([receipt(*one) for one in sent])
         return sent
 
 

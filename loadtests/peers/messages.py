@@ -28,12 +28,14 @@ from services.chassis.kafka import Kafka
 from services.notification.messages import messages_of, sent_json
 from services.notification.outbound import Outgoing
 from services.notification.sandbox import Sandbox
-from services.notification.store import ACCEPT, ADD
+from services.notification.store import ADD, SETTLE
 from services.referrals.facts import Fact, fact_in
 from services.triage.handlers import triage
 
 PARTS = {"edge": ("pathways",), "decide": ("triage", "booking"), "record": ("notification", "referrals")}
 """Three processes, split as Onward's are."""
+
+BATCHES = "select distinct batch from messages where id = any($1::uuid[])"
 
 _OUTCOMES: dict[str, type[Ended]] = {one.TYPE: one for one in (BookingConfirmed, BookingExhausted)}
 
@@ -97,7 +99,8 @@ class Handlers:
             ]
         )
         now = utc_now()
-        await self._pool.execute(ACCEPT, [one.id for one in ordered], now)
+        batches = await self._pool.fetch(BATCHES, [one.id for one in ordered])
+        await self._pool.execute(SETTLE, [row["batch"] for row in batches], now)
         for one in ordered:
             await self._broker.publish(
                 sent_json(one, now).encode(),

@@ -39,7 +39,7 @@ from services.gateway.marks import marks_of
 from services.notification.messages import Message, messages_of, sent_json
 from services.notification.outbound import Outgoing
 from services.notification.sandbox import Sandbox
-from services.notification.store import ACCEPT, DUE
+from services.notification.store import DUE, IN_BATCHES, SETTLE
 from services.pathways.directory_file import read_file
 
 STORE = f"""
@@ -53,9 +53,11 @@ with attempt as (
 ), booked as (
     insert into bookings (reference, placement_id, service_id, starts_at)
     select $11, event_id, $12, $13 from attempt where $11::text is not null
+), batch as (
+    insert into batches (made_at, size) select $7, cardinality($14::uuid[]) from attempt returning number
 ), told as (
-    insert into messages ({", ".join(Message._fields)}, made_at)
-    select came.*, $7 from attempt, unnest(
+    insert into messages ({", ".join(Message._fields)}, made_at, batch)
+    select came.*, $7, batch.number from batch, unnest(
         $14::uuid[], $15::uuid[], $16::uuid[], $17::uuid[], $18::text[], $19::text[], $20::text[], $21::text[],
         $22::text[], $23::text[], $24::text[], $25::text[], $26::text[], $27::text[]) as came
 ), state as (
@@ -150,10 +152,11 @@ class Monolith:
         async with self._alone(DISPATCH) as connection:
             if connection is None:
                 return False
-            due = [Message._make(row) for row in await connection.fetch(DUE, BATCH)]
-            if not due:
+            batches = [row["number"] for row in await connection.fetch(DUE, BATCH)]
+            if not batches:
                 return False
-            taken = await self._sandbox.deliver(
+            due = [Message._make(row[1:]) for row in await connection.fetch(IN_BATCHES, batches)]
+            await self._sandbox.deliver(
                 [
                     Outgoing(one.id, one.audience, one.channel, one.organisation, one.address, one.template, one.text)
                     for one in due
@@ -161,8 +164,9 @@ class Monolith:
             )
             now = utc_now()
             async with connection.transaction():
-                moved = {row["id"] for row in await connection.fetch(ACCEPT, [one.reference for one in taken], now)}
-                sent = [(UUID(one.referral), one.id, sent_json(one, now)) for one in due if one.id in moved]
+                settled = await connection.fetch(SETTLE, batches, now)
+                assert len(settled) == len(batches), "another process hands over too"
+                sent = [(UUID(one.referral), one.id, sent_json(one, now)) for one in due]
                 await connection.execute(RECEIPTS, now, *columns(sent, 3))
         return True
 

@@ -201,7 +201,7 @@ STORED = (
     Stored(
         "A message counts as accepted only when the provider has it",
         """
-        select m.id::text from notification.messages m
+        select m.id::text from notification.messages_as_they_stand m
         where m.state = 'accepted' and not exists (select from sandbox.deliveries d where d.reference = m.id)
         """,
     ),

@@ -17,7 +17,7 @@ class NoReceipt(Transient):
 
 
 class Dispatcher:
-    """Hands due messages over in batches, in one replica at a time.
+    """Hands due messages over in batches, in one replica at a time; whoever tells of it is called then.
 
     A crash after the provider took a batch, and before that is stored, hands the same references over again.
     """
@@ -28,11 +28,13 @@ class Dispatcher:
         outbound: Outbound,
         clock: Callable[[], datetime],
         settings: NotificationSettings,
+        tell: Callable[[], None],
     ) -> None:
         self._messages = messages
         self._outbound = outbound
         self._clock = clock
         self._settings = settings
+        self._tell = tell
         self._woken = asyncio.Event()
         self._log = logger("notification")
 
@@ -53,9 +55,10 @@ class Dispatcher:
 
     async def dispatch(self, connection: Connection) -> bool:
         """Hand over one batch and store the answer. False when nothing was due."""
-        due = await self._messages.due(connection, self._settings.batch)
+        due = await self._messages.due(connection)
         if not due:
             return False
+        messages = [message for batch in due.values() for message in batch]
         # Outside a transaction: a slow provider holds no row and no snapshot.
         receipts = await self._outbound.deliver(
             [
@@ -68,18 +71,19 @@ class Dispatcher:
                     message.template,
                     message.text,
                 )
-                for message in due
+                for message in messages
             ]
         )
         answers = {receipt.reference: receipt.refused for receipt in receipts}
-        answered = [message for message in due if message.id in answers]
-        accepted = [message for message in answered if answers[message.id] is None]
-        refused = [(message.id, why) for message in answered if (why := answers[message.id]) is not None]
-        await self._messages.settle(connection, accepted, refused, self._clock())
+        refused = [(message.id, why) for message in messages if (why := answers.get(message.id)) is not None]
+        unanswered = [message.id for message in messages if message.id not in answers]
+        if answers or not unanswered:
+            await self._messages.settle(connection, due, refused, unanswered, self._clock())
+            self._tell()
         if refused:
             self._log.warning("refused", count=len(refused))
-        if len(answered) < len(due):
-            raise NoReceipt(f"no receipt for {len(due) - len(answered)} of {len(due)} messages")
+        if unanswered:
+            raise NoReceipt(f"no receipt for {len(unanswered)} of {len(messages)} messages")
         return True
 
     async def _pause(self) -> None:

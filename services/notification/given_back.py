@@ -22,13 +22,13 @@ _WAY = ("referral.triaged", "booking.requested", BookingConfirmed.TYPE)
 """From a submission to its confirmation: each is the one effect of the one before, so its id follows."""
 
 FORESTALL = """
--- Take the place of messages that are not stored yet: refused from the start, and without a text. Ids come sorted, as
--- where messages are added.
+-- Take the place of messages that are not stored yet: refused from the start, in no batch, and without a text.
+-- Ids come sorted, as where messages are added.
 insert into messages (id, cause, correlation, placement, referral, reason, referrer, audience, channel, organisation,
-    address, template, text, made_at, settled_at, state, why)
+    address, template, text, made_at, why)
 select id, cause, placement, placement, referral, 'booking.confirmed', referrer, audience,
     case when audience = 'patient' then 'sms' else 'system' end, organisation,
-    case when audience = 'patient' then '' end, '', '', $1, $1, 'refused', 'given back before it was told'
+    case when audience = 'patient' then '' end, '', '', $1, 'given back before it was told'
 from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[])
     as came (id, cause, placement, referral, referrer, audience, organisation)
 on conflict (id) do nothing

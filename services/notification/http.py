@@ -12,7 +12,7 @@ from services.chassis.audit import audit
 from services.chassis.database import Database
 from services.chassis.identity import CallerOf
 from services.chassis.problems import Problem
-from services.notification.store import Messages, Told
+from services.notification.store import Messages, Remembered
 
 
 class MessageRead(BaseModel):
@@ -35,7 +35,7 @@ class MessageRead(BaseModel):
     why: str | None
 
     @classmethod
-    def of(cls, told: Told) -> Self:
+    def of(cls, told: Remembered) -> Self:
         """The answer for a message that is remembered."""
         return cls.model_validate(told._asdict())
 

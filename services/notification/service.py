@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import get_args
 
 from contracts.topics import Topic
-from services.chassis.database import AUDIT, OUTBOX, Database
+from services.chassis.database import AUDIT, Database
 from services.chassis.lean import lean
 from services.chassis.metrics import OUTBOX_OLDEST, OUTBOX_WAITING
-from services.chassis.outbox import Outbox
 from services.chassis.service import Service
 from services.chassis.settings import Settings
 from services.notification.dispatch import Dispatcher
@@ -22,9 +21,10 @@ from services.notification.outcomes import Confirmed, Exhausted
 from services.notification.sandbox import Sandbox
 from services.notification.settings import NotificationSettings
 from services.notification.store import Messages
+from services.notification.telling import Telling
 
 _HERE = Path(__file__).parent
-MIGRATIONS = (_HERE / "migrations", OUTBOX, AUDIT)
+MIGRATIONS = (_HERE / "migrations", AUDIT)
 SANDBOX_MIGRATIONS = _HERE / "sandbox_migrations"
 
 
@@ -35,9 +35,10 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     service = Service("notification", settings, database=database)
     provider = Database(settings, "sandbox", SANDBOX_MIGRATIONS)
     service.keeps(provider)
-    outbox = Outbox(database, service.publisher)
-    messages = Messages(database, outbox)
-    dispatcher = Dispatcher(messages, Sandbox(provider, clock), clock, NotificationSettings.read(environ))
+    own = NotificationSettings.read(environ)
+    messages = Messages(database, largest=own.batch)
+    telling = Telling(messages, service.publisher)
+    dispatcher = Dispatcher(messages, Sandbox(provider, clock), clock, own, telling.wake)
     service.reads(
         Topic.BOOKINGS,
         partial(tell, messages=messages, clock=clock, wake=dispatcher.wake),
@@ -54,7 +55,7 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
         at_leisure=True,
     )
     service.runs("dispatch", dispatcher.work)
-    service.runs("outbox", outbox.drain)
-    service.measures([OUTBOX_WAITING, OUTBOX_OLDEST], outbox.count)
+    service.runs("telling", telling.work)
+    service.measures([OUTBOX_WAITING, OUTBOX_OLDEST], messages.waiting)
     service.serves(routes(messages, database))
     return service

@@ -27,15 +27,12 @@ from services.referrals.worklists import (
 MOST = 200
 TO_CLINICIAN = "to a clinician"
 
-UNFINISHED = "state not in ('outcome_given', 'cancelled', 'arranged_elsewhere')"
-"""As the indexes say it."""
-
 ITEMS = {
     side: f"""
 -- What an organisation has on a list, the most urgent first, each with the fact that says where it stands.
 select r.id, r.version, r.escalated_in is not distinct from r.version as escalated, f.type, f.body
 from referrals r join facts f on f.referral_id = r.id and f.version = r.version
-where r.{side} = $1 and r.{UNFINISHED} and r.state = any($2::text[])
+where r.{side} = $1 and not r.finished and r.state = any($2::text[])
   and (r.escalated_in is not distinct from r.version) = $3
 order by r.due
 """
@@ -49,10 +46,10 @@ from (
   select 'referrer' as side, r.state, r.due, r.escalated_in is not distinct from r.version as escalated,
          r.state = 'unplaced' and f.body::json #>> '{{data,why}}' = '{TO_CLINICIAN}' as to_clinician
   from referrals r left join facts f on f.referral_id = r.id and f.version = r.version and r.state = 'unplaced'
-  where r.referrer = $1 and r.{UNFINISHED}
+  where r.referrer = $1 and not r.finished
   union all
   select 'receiver', r.state, r.due, r.escalated_in is not distinct from r.version, false
-  from referrals r where r.receiver = $1 and r.{UNFINISHED}
+  from referrals r where r.receiver = $1 and not r.finished
 ) mine
 group by 1, 2, 3, 4
 """

@@ -9,7 +9,6 @@ import pytest
 
 from services.chassis.database import Database
 from services.chassis.kafka import Kafka
-from services.chassis.outbox import Outbox
 from services.chassis.settings import Settings
 from services.invariants.heard import NOT_HEARD, TOLD_TO_PEOPLE
 from services.invariants.told import FACTS
@@ -22,7 +21,6 @@ from services.referrals.service import MIGRATIONS as OF_REFERRALS
 from tests.contracts.golden_examples import VALID
 from tests.notification_examples import BY_EMAIL, NOON, UNKNOWN
 from tests.notification_facts import VIEWS, cancelled, every_fact, message_left
-from tests.recording import RecordingPublisher
 
 pytestmark = pytest.mark.backing
 
@@ -55,7 +53,7 @@ async def notification(database: str) -> AsyncIterator[Database]:
             for number, fact in enumerate(FACTS_HEARD, 1)
         ],
     )
-    messages = Messages(own, Outbox(own, RecordingPublisher()))  # type: ignore[arg-type]
+    messages = Messages(own, largest=1000)
     await tell_on(FACTS_HEARD, messages=messages, given_back=GivenBack(own), clock=lambda: NOON, wake=lambda: None)
     yield own
     for one in (of_referrals, own):

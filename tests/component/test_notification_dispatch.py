@@ -1,4 +1,4 @@
-"""From outcomes to messages, to the provider, and to the outbox: on a real PostgreSQL, without Kafka."""
+"""From outcomes to messages, to the provider, and to the facts that are told: on a real PostgreSQL, without Kafka."""
 
 import asyncio
 import time
@@ -19,7 +19,6 @@ from contracts.topics import Topic
 from services.chassis.database import Database
 from services.chassis.failures import Transient, is_transient
 from services.chassis.kafka import Kafka
-from services.chassis.outbox import Outbox
 from services.chassis.settings import Settings
 from services.chassis.step import Breaker, Step
 from services.notification.dispatch import Dispatcher, NoReceipt
@@ -30,6 +29,7 @@ from services.notification.sandbox import Sandbox
 from services.notification.service import MIGRATIONS, SANDBOX_MIGRATIONS
 from services.notification.settings import NotificationSettings
 from services.notification.store import Messages
+from services.notification.telling import Telling
 from tests.notification_examples import BY_TEXT, NOON, confirmed, every_outcome, exhausted
 from tests.recording import RecordingGraveyard, RecordingPublisher, record_of
 
@@ -70,7 +70,7 @@ class Replica:
     database: Database
     providers_database: Database
     messages: Messages
-    outbox: Outbox
+    telling: Telling
     publisher: RecordingPublisher
     sandbox: Sandbox
     provider: Faulty
@@ -89,13 +89,16 @@ class Replica:
                 pass
 
     async def facts(self) -> list[NotificationSent]:
-        """What stands in the outbox, in order."""
-        rows = await self.database.pool.fetch("select body from outbox order by position")
-        return [NotificationSent.model_validate_json(row["body"]) for row in rows]
+        """What is told, once all of it is, in order."""
+        async with self.database.alone("outbox") as connection:
+            assert connection is not None
+            while await self.telling.tell(connection):
+                pass
+        return [fact for fact in self.publisher.told if isinstance(fact, NotificationSent)]
 
     async def states(self) -> dict[str, str]:
         """The state of each audience's message. For one outcome."""
-        rows = await self.database.pool.fetch("select audience, state from messages")
+        rows = await self.database.pool.fetch("select audience, state from messages_as_they_stand")
         return {row["audience"]: row["state"] for row in rows}
 
     async def raw_deliveries(self) -> dict[UUID, int]:
@@ -123,12 +126,13 @@ async def new_replica(database: str) -> AsyncIterator[NewReplica]:
                 await one.start()
                 stack.push_async_callback(one.stop)
             publisher = RecordingPublisher()
-            outbox = Outbox(own, publisher)  # type: ignore[arg-type]
-            messages = Messages(own, outbox)
+            chosen = NotificationSettings(**changes)
+            messages = Messages(own, largest=chosen.batch)
+            telling = Telling(messages, publisher)  # type: ignore[arg-type]
             sandbox = Sandbox(provider, lambda: NOON)
             faulty = Faulty(sandbox)
             port: Outbound = faulty
-            dispatcher = Dispatcher(messages, port, lambda: NOON, NotificationSettings(**changes))
+            dispatcher = Dispatcher(messages, port, lambda: NOON, chosen, telling.wake)
             step = Step(
                 reader="notification",
                 topic=Topic.BOOKINGS,
@@ -138,7 +142,7 @@ async def new_replica(database: str) -> AsyncIterator[NewReplica]:
                 graveyard=RecordingGraveyard(),
                 breaker=Breaker(),
             )
-            return Replica(own, provider, messages, outbox, publisher, sandbox, faulty, dispatcher, step)
+            return Replica(own, provider, messages, telling, publisher, sandbox, faulty, dispatcher, step)
 
         yield make
 
@@ -236,7 +240,8 @@ async def test_a_refusal_for_good_is_kept_with_its_reason(replica: Replica) -> N
     await replica.hear(confirmed(BY_TEXT))
     await replica.dispatch()
     await replica.dispatch()
-    row = await replica.database.pool.fetchrow("select state, why from messages where audience = 'patient'")
+    query = "select state, why from messages_as_they_stand where audience = 'patient'"
+    row = await replica.database.pool.fetchrow(query)
     assert ("refused", "CM_INVALID_VALUE") == tuple(row)
     assert {"service", "referrer"} == {fact.data.audience for fact in await replica.facts()}
     assert 1 == len(replica.provider.handed_over)
@@ -322,19 +327,45 @@ async def test_what_another_replica_stored_is_found(new_replica: NewReplica) -> 
         working.cancel()
 
 
-async def test_facts_are_published_from_the_outbox(replica: Replica) -> None:
-    """What the provider took is told through the outbox, on the referral's key and in its transaction."""
+async def test_facts_are_published_as_the_provider_takes_the_messages(replica: Replica) -> None:
+    """What the provider took is told at once, on the referral's key and in its transaction."""
     outcome = confirmed(BY_TEXT)
-    draining = asyncio.create_task(replica.outbox.drain())
+    working = asyncio.create_task(replica.telling.work())
     try:
         await replica.hear(outcome)
         await replica.dispatch()
         await until(lambda: three_are_told(replica))
     finally:
-        draining.cancel()
+        working.cancel()
     expected = {(outcome.subject, outcome.partitionkey, outcome.correlationid, outcome.id)}
     told = replica.publisher.told
     assert expected == {(fact.subject, fact.partitionkey, fact.correlationid, fact.causationid) for fact in told}
+
+
+async def test_a_crash_after_the_telling_tells_the_same_again(replica: Replica) -> None:
+    """Until the log is known to have them, messages stay to be told: byte for byte, under the same ids."""
+    await replica.hear(confirmed(BY_TEXT))
+    await replica.dispatch()
+    replica.publisher.failure = Transient("the log does not answer")
+    with pytest.raises(Transient):
+        await replica.facts()
+    assert (3.0, 3) == ((await replica.messages.waiting())[0], len(await replica.facts()))
+    await replica.database.pool.execute("update batches set state = 'accepted'")
+    again = await replica.facts()
+    assert (6, [one.to_json() for one in again[:3]]) == (len(again), [one.to_json() for one in again[3:]])
+
+
+async def test_of_two_who_hand_over_the_same_one_settles_it(replica: Replica) -> None:
+    """What the provider said to one, who stored it, is not undone by what it did not say to the other."""
+    outcome = confirmed(BY_TEXT)
+    await replica.hear(outcome)
+    async with replica.database.pool.acquire() as connection:
+        due = await replica.messages.due(connection)  # type: ignore[arg-type]
+        await replica.messages.settle(connection, due, [], [], NOON)  # type: ignore[arg-type]
+        ids = [message.id for batch in due.values() for message in batch]
+        await replica.messages.settle(connection, due, [(ids[0], "late")], ids[1:], NOON)  # type: ignore[arg-type]
+    assert {"service": "accepted", "referrer": "accepted", "patient": "accepted"} == await replica.states()
+    assert 3 == len(await replica.facts())
 
 
 async def count_is(replica: Replica, expected: int) -> bool:

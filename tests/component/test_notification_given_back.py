@@ -11,7 +11,6 @@ from contracts.bookings import BookingConfirmed
 from contracts.envelope import Event
 from services.chassis.database import Database
 from services.chassis.kafka import Kafka
-from services.chassis.outbox import Outbox
 from services.chassis.settings import Settings
 from services.notification.facts import WithdrawnBooking
 from services.notification.given_back import GivenBack
@@ -21,7 +20,6 @@ from services.notification.store import Messages
 from tests.contracts.golden_examples import VALID_BY_NAME
 from tests.notification_examples import NOON
 from tests.notification_facts import VIEWS, every_fact, withdrawn_booking
-from tests.recording import RecordingPublisher
 
 pytestmark = pytest.mark.backing
 
@@ -36,7 +34,7 @@ class Notification:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.messages = Messages(database, Outbox(database, RecordingPublisher()))  # type: ignore[arg-type]
+        self.messages = Messages(database, largest=1000)
         self.given_back = GivenBack(database)
 
     async def hear(self, *outcomes: Event) -> None:
@@ -57,7 +55,7 @@ class Notification:
 
     async def _in(self, state: str) -> list[tuple[str, str]]:
         rows = await self.database.pool.fetch(
-            "select reason, audience from messages where state = $1 order by 1, 2", state
+            "select reason, audience from messages_as_they_stand where state = $1 order by 1, 2", state
         )
         return [(row["reason"], row["audience"]) for row in rows]
 
@@ -110,7 +108,8 @@ async def test_every_fact_is_stored_and_read_again(notification: Notification) -
     """Whatever becomes of a referral has a row that the provider can be handed, also where no place is told of."""
     await notification.hear_on(*every_fact())
     async with notification.database.pool.acquire() as connection:
-        stored = await notification.messages.due(connection, 1000)  # type: ignore[arg-type]
+        due = await notification.messages.due(connection)  # type: ignore[arg-type]
+    stored = [message for batch in due.values() for message in batch]
     assert (True, True, {"service", "former_service", "referrer", "patient"}) == (
         any(message.placement is None for message in stored),
         all(message.text for message in stored),

@@ -11,7 +11,6 @@ import pytest
 from services.chassis.database import Database
 from services.chassis.identity import Verifier, make_keys, sign
 from services.chassis.kafka import Kafka
-from services.chassis.outbox import Outbox
 from services.chassis.service import Service
 from services.chassis.settings import Settings
 from services.chassis.web import create_app
@@ -20,7 +19,6 @@ from services.notification.messages import messages_of
 from services.notification.service import MIGRATIONS
 from services.notification.store import Messages
 from tests.notification_examples import BY_TEXT, MOBILE, NHS_NUMBER, NOON, OWNER, RECEIVER, REFERRER, an_id, confirmed
-from tests.recording import RecordingPublisher
 
 pytestmark = pytest.mark.backing
 
@@ -40,7 +38,7 @@ async def own(database: str, keys: tuple[Path, Path]) -> AsyncIterator[Database]
     own = Database(settings, "notification", *MIGRATIONS)
     own.migrate()
     await own.start()
-    await Messages(own, Outbox(own, RecordingPublisher())).add([TO_SERVICE, TO_OWNER, TO_PATIENT], NOON)  # type: ignore[arg-type]
+    await Messages(own, largest=1000).add([TO_SERVICE, TO_OWNER, TO_PATIENT], NOON)
     yield own
     await own.stop()
 
@@ -50,7 +48,7 @@ async def client(own: Database, keys: tuple[Path, Path]) -> AsyncIterator[httpx.
     """A client of the process that serves the messages."""
     settings = Settings(kafka=Kafka("127.0.0.1:9"), database_url="", keys_file=keys[1])
     service = Service("notification", settings, database=own)
-    service.serves(routes(Messages(own, Outbox(own, RecordingPublisher())), own))  # type: ignore[arg-type]
+    service.serves(routes(Messages(own, largest=1000), own))
     transport = httpx.ASGITransport(create_app([service], Verifier.from_file(keys[1])), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://onward") as client:
         yield client

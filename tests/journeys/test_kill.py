@@ -63,7 +63,4 @@ async def _settled(database: str, queue: Queue) -> Account:
     return close(database, queue)
 
 
-DUE = (
-    "select (select count(*) from notification.messages where state = 'due') + "
-    "(select count(*) from notification.outbox)"
-)
+DUE = "select count(*) from notification.batches where state <> 'told'"
