@@ -1,9 +1,14 @@
 # Every habit of this repository. `make help` lists them.
 
-# Any Python from 3.11 to 3.14 will do: the packages of PostgreSQL and Java exist for these.
-PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
-	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null \
-	&& { echo $$python; break; }; done)
+# Any Python from 3.11 to 3.14 will do: the packages of PostgreSQL and Java exist for these. One that was built with its own
+# optimisation, as distributions build theirs, comes first: without it all that is Python takes half as long again.
+JUDGED := import sys, sysconfig; from importlib.util import find_spec; \
+	fits = (3, 11) <= sys.version_info[:2] <= (3, 14); whole = fits and find_spec("ensurepip") is not None; \
+	built = sysconfig.get_config_var("CONFIG_ARGS") or ""; \
+	best = whole and (sys.base_prefix == "/usr" or "--enable-optimizations" in built); sys.exit(not eval(sys.argv[1]))
+PYTHON ?= $(shell for wanted in best whole fits; do \
+	for python in python3 python3.14 python3.13 python3.12 python3.11 /usr/bin/python3; do \
+	$$python -c '$(JUDGED)' $$wanted 2>/dev/null && { echo $$python; break 2; }; done; done)
 BIN := .venv/bin
 
 # uv has variables of its own. What a machine sets for pip must count for uv too.
