@@ -236,8 +236,8 @@ class Step(ConsumerRebalanceListener):
             self._failures = 0
             self._resume_at = 0.0
             self._at_hand = None
-            for record in records:
-                self.processed[TopicPartition(record.topic, record.partition)] = record.offset + 1
+            ends = {(record.topic, record.partition): record.offset + 1 for record in records}
+            self.processed.update((TopicPartition(*partition), end) for partition, end in ends.items())
             STEP_SECONDS.labels(self.reader, self.topic).observe(time.monotonic() - began)
             STEP_RECORDS.labels(self.reader, self.topic).observe(len(records))
 

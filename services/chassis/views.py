@@ -13,7 +13,8 @@ class _Seen(ModelMetaclass):
     """A stand-in (`lean.py`) that was made for a view is an instance of it."""
 
     def __instancecheck__(cls, instance: Any) -> bool:
-        return cls in getattr(type(instance), "STANDS_FOR", ()) or super().__instancecheck__(instance)
+        stands_for = getattr(type(instance), "STANDS_FOR", None)
+        return super().__instancecheck__(instance) if stands_for is None else cls in stands_for
 
 
 class Part(BaseModel, metaclass=_Seen):
