@@ -35,7 +35,7 @@ ENDED = """
 -- How these placements ended, how many places are held, and how many messages were decided and reached the provider.
 with told as (
     select placement, count(*) as decided, count(*) filter (where state = 'accepted') as accepted
-    from notification.messages where placement = any($1::uuid[]) group by placement
+    from notification.messages_as_they_stand where placement = any($1::uuid[]) group by placement
 )
 select p.placement_id, p.told_type,
     (p.told::json #>> '{data,brief,patient,contact,mobile}') is not null as reachable,

@@ -44,7 +44,7 @@ from services.notification.sandbox import Sandbox
 from services.notification.store import ADD, SETTLE
 
 FEWEST_MS, GROUP = 50, "batched"
-Sent = tuple[UUID, str, str]
+Sent = tuple[UUID, str, bytes]
 """A message's id, its referral, and the fact that it was sent."""
 
 _OUTCOMES: dict[str, type[Ended]] = {one.TYPE: one for one in (BookingConfirmed, BookingExhausted)}
@@ -89,7 +89,7 @@ class Monolith:
             messages += [message for one in ended for message in messages_of(outcome_view(one))]
         delivered, _ = await asyncio.gather(self._deliver(messages, batches), self._publisher.tell(outcomes))
         sent += delivered
-        await self._publisher.tell_json([(NotificationSent, key, value.encode()) for _, key, value in sent])
+        await self._publisher.tell_json([(NotificationSent, key, value) for _, key, value in sent])
 
     async def _settle(self, submissions: Sequence[ReferralSubmitted]) -> tuple[list[Ended], int]:
         """The outcomes, and the batch of their messages."""

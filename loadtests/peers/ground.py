@@ -126,10 +126,10 @@ def fact(event: ReferralSubmitted | Ended) -> Fact:
     return made
 
 
-def receipt(id: UUID, referral: str, json: str) -> Fact:
+def receipt(id: UUID, referral: str, json: bytes) -> Fact:
     """The receipt of a message, as the history reads it."""
     made = Receipt.model_construct(id=id, type=Receipt.TYPE, subject=UUID(referral))
-    object.__setattr__(made, "_value", json.encode())
+    object.__setattr__(made, "_value", json)
     return made
 
 

@@ -103,7 +103,7 @@ class Handlers:
         await self._pool.execute(SETTLE, [row["batch"] for row in batches], now)
         for one in ordered:
             await self._broker.publish(
-                sent_json(one, now).encode(),
+                sent_json(one, now),
                 f"{self._prefix}{Topic.NOTIFICATIONS}",
                 key=one.referral.encode(),
                 headers={"type": NotificationSent.TYPE},

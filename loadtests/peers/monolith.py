@@ -166,7 +166,7 @@ class Monolith:
             async with connection.transaction():
                 settled = await connection.fetch(SETTLE, batches, now)
                 assert len(settled) == len(batches), "another process hands over too"
-                sent = [(UUID(one.referral), one.id, sent_json(one, now)) for one in due]
+                sent = [(UUID(one.referral), one.id, sent_json(one, now).decode()) for one in due]
                 await connection.execute(RECEIPTS, now, *columns(sent, 3))
         return True
 

@@ -48,7 +48,7 @@ class Telling:
         if not untold:
             return False
         facts = [
-            (NotificationSent, message.referral, sent_json(message, at).encode())
+            (NotificationSent, message.referral, sent_json(message, at))
             for at, messages in untold.values()
             for message in messages
         ]

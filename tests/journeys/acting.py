@@ -120,7 +120,7 @@ class World:
 
     async def told(self, referral: str, reason: str) -> set[str]:
         """Who was told of a fact about the referral, once it is somebody."""
-        query = """select m.audience from notification.messages m
+        query = """select m.audience from notification.messages_as_they_stand m
             where m.referral = %s and m.reason = %s and m.state = 'accepted'"""
 
         async def look() -> set[str]:

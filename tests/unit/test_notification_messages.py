@@ -1,6 +1,5 @@
 """Who is told of an outcome, by which channel, under which id."""
 
-import json
 from datetime import timedelta
 
 import pytest
@@ -125,9 +124,7 @@ def test_what_is_told_of_a_message_is_the_contract(outcome) -> None:  # type: ig
             time=at,
             effect_key=f"{message.audience}/{message.organisation or ''}/{outcome.type}",
         )
-        told_json = sent_json(message, at)
-        assert expected == NotificationSent.model_validate_json(told_json)
-        assert json.loads(expected.to_json()).keys() == json.loads(told_json).keys()
+        assert expected == NotificationSent.model_validate_json(sent_json(message, at))
 
 
 @given(subject=st.text(max_size=200), traceparent=st.none() | st.text(max_size=60))
@@ -142,5 +139,5 @@ def test_what_is_told_names_no_patient() -> None:
     """Neither address nor NHS number is on the topic of notifications."""
     for contact in (BY_TEXT, BY_EMAIL):
         for message in messages_of(confirmed(contact)):
-            fact = sent_json(message, NOON)
+            fact = sent_json(message, NOON).decode()
             assert [] == [private for private in (MOBILE, EMAIL, NHS_NUMBER) if private in fact]
