@@ -129,11 +129,11 @@ def _model_copy(self: Any, *, update: Mapping[str, Any]) -> Any:
     return msgspec.structs.replace(self, **update)
 
 
-def _plainly(value: Any) -> Any:
+def _plainly(value: object) -> msgspec.Raw:
     """Parts that are the contract's own instances stand among lean ones, as what it read or what a setting holds."""
-    if isinstance(value, BaseModel):
-        return msgspec.Raw(value.__pydantic_serializer__.to_json(value))
-    raise NotImplementedError(f"{type(value).__name__} has no place in a contract")
+    if not isinstance(value, BaseModel):
+        raise TypeError(f"{type(value).__name__} has no place in a contract")
+    return msgspec.Raw(value.__pydantic_serializer__.to_json(value))
 
 
 written = msgspec.json.Encoder(enc_hook=_plainly).encode

@@ -11,17 +11,15 @@ from pydantic_core import from_json
 
 from contracts.actions import ReferralActionRequested, ReferralActionRequestedData
 from services.chassis.bodies import received
-from services.chassis.failures import is_transient
 from services.chassis.identity import CallerOf
 from services.chassis.problems import Problem
 from services.gateway.answer import Pending
-from services.gateway.asking import key_of, not_now, referrer_of, response, speaks_for_itself, traced
+from services.gateway.asking import key_of, not_now, referrer_of, speaks_for_itself, submitted, traced
 from services.gateway.body import AskedAction, read_action
 from services.gateway.decided import ActionAnswer
 from services.gateway.desks import Desks
 from services.gateway.handlers import Settled, Transaction
 from services.gateway.http import KEY, LOCATION, PREFER, inlined
-from services.gateway.preferences import preference_of
 from services.gateway.settings import GatewaySettings
 from services.gateway.store import NewAttempt
 
@@ -73,20 +71,8 @@ def action_routes(
             subject=str(referral_id),
             time=clock(),
         )
-        preference = preference_of(
-            request.headers.getlist("prefer"), default=settings.wait_seconds, longest=settings.longest_wait_seconds
-        )
-        try:
-            result = await transaction.submit(
-                NewAttempt(caller.organisation, key, digest, traced(event, request)),
-                seconds=preference.seconds,
-                gone=request.receive,
-            )
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            raise not_now("The action cannot be stored at the moment.") from error
-        answer = response(result, preference.applied, "action")
+        attempt = NewAttempt(caller.organisation, key, digest, traced(event, request))
+        result, answer = await submitted(request, attempt, transaction, settings)
         if isinstance(result, Settled) and (version := from_json(result.answer.body).get("version")):
             answer.headers["ETag"] = f'W/"{version}"'
         return answer

@@ -10,12 +10,15 @@ from pydantic import ValidationError
 from contracts.envelope import Event
 from contracts.people import Referrer
 from services.chassis import traces
+from services.chassis.failures import is_transient
 from services.chassis.identity import Caller
 from services.chassis.problems import PROBLEM, Problem
 from services.gateway.answer import PENDING, UNKNOWN, Pending
-from services.gateway.handlers import KeyTaken, Result, Settled, Unknown
+from services.gateway.handlers import KeyTaken, Result, Settled, Transaction, Unknown
 from services.gateway.overload import Refusal
-from services.gateway.store import Kind
+from services.gateway.preferences import preference_of
+from services.gateway.settings import GatewaySettings
+from services.gateway.store import Kind, NewAttempt
 from services.gateway.traces import traceparent_of
 
 _UUID = re.compile(r'"?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"?', re.IGNORECASE | re.ASCII)
@@ -77,6 +80,25 @@ def traced(event: Told, request: Request) -> Told:
     """The event in the trace of its request, where there is one."""
     traceparent = traces.current() or traceparent_of(request.headers.get("traceparent"))
     return event.model_copy(update={"traceparent": traceparent}) if traceparent else event
+
+
+async def submitted(
+    request: Request, attempt: NewAttempt, transaction: Transaction, settings: GatewaySettings
+) -> tuple[Result, Response]:
+    """What came of what is asked, after as long a wait as the sender prefers, and what they are told of it.
+
+    Raises a problem: 409 or 429, or 503 where it cannot be stored.
+    """
+    preference = preference_of(
+        request.headers.getlist("prefer"), default=settings.wait_seconds, longest=settings.longest_wait_seconds
+    )
+    try:
+        result = await transaction.submit(attempt, seconds=preference.seconds, gone=request.receive)
+    except Exception as error:
+        if not is_transient(error):
+            raise
+        raise not_now(f"The {attempt.kind} cannot be stored at the moment.") from error
+    return result, response(result, preference.applied, attempt.kind)
 
 
 def response(result: Result, applied: str | None, kind: Kind, *, status: int | None = None) -> Response:

@@ -14,13 +14,12 @@ from services.chassis.failures import is_transient
 from services.chassis.identity import CallerOf
 from services.chassis.problems import Problem
 from services.gateway.answer import Answer, Pending
-from services.gateway.asking import key_of, not_now, referrer_of, response, speaks_for_itself, traced
+from services.gateway.asking import key_of, not_now, referrer_of, response, speaks_for_itself, submitted, traced
 from services.gateway.body import read
 from services.gateway.decided import ActionAnswer
 from services.gateway.desks import Desks
 from services.gateway.handlers import Transaction
 from services.gateway.marks import marks_of
-from services.gateway.preferences import preference_of
 from services.gateway.settings import GatewaySettings
 from services.gateway.store import NewAttempt
 
@@ -54,20 +53,9 @@ def routes(
             raise _without_desk(caller.organisation, known=desks_known())
         submission, digest = read(await received(request, settings.body_bytes), organisation=caller.organisation)
         event = _event(submission, referrer_of(caller), desk, now=clock(), new_id=new_id, settings=settings)
-        preference = preference_of(
-            request.headers.getlist("prefer"), default=settings.wait_seconds, longest=settings.longest_wait_seconds
-        )
-        try:
-            result = await transaction.submit(
-                NewAttempt(caller.organisation, key, digest, traced(event, request)),
-                seconds=preference.seconds,
-                gone=request.receive,
-            )
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            raise not_now("The submission cannot be stored at the moment.") from error
-        return response(result, preference.applied, "submission")
+        attempt = NewAttempt(caller.organisation, key, digest, traced(event, request))
+        _, answer = await submitted(request, attempt, transaction, settings)
+        return answer
 
     @router.get(
         "/attempts/{key}",
