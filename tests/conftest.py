@@ -1,6 +1,7 @@
 """What tests of every kind share: a real Kafka and PostgreSQL, a database and a topic prefix of one's own."""
 
 import asyncio
+import io
 import os
 import shutil
 import tempfile
@@ -16,6 +17,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from services.backing import instance
+from services.chassis import log
 from services.chassis.kafka import Kafka
 from services.invariants.check import check
 from tests.own_servers import Servers
@@ -36,6 +38,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("ONWARD_FIXTURES does not name the folder of reference material that this test compares with")
     if not Path(named).is_dir():
         pytest.fail(f"ONWARD_FIXTURES names {named}, which is not a folder: correct it, or unset it to skip this test")
+
+
+@pytest.fixture
+def logged() -> Iterator[io.StringIO]:
+    """What is logged while the test runs."""
+    to = io.StringIO()
+    log.configure(to=to)
+    yield to
+    log.configure()
 
 
 @pytest.fixture(scope="session")

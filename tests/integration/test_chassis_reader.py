@@ -1,7 +1,7 @@
 """Readers without a group on a real broker: all that is there, or all that comes, and nothing missed in between."""
 
 import io
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Literal
 
@@ -12,7 +12,6 @@ from prometheus_client import REGISTRY
 from contracts.directory import DeskListed
 from contracts.envelope import Event
 from contracts.topics import Topic
-from services.chassis import log
 from services.chassis.kafka import Kafka
 from services.chassis.reader import Reader, Tombstone
 from services.chassis.service import Service
@@ -68,15 +67,6 @@ async def topic(kafka: Kafka, prefix: str) -> str:
 def unreadable() -> float:
     """How many records of desks no index could use, so far in this process."""
     return REGISTRY.get_sample_value("onward_index_unreadable_total", {"topic": "desks"}) or 0.0
-
-
-@pytest.fixture
-def logged() -> Iterator[io.StringIO]:
-    """What is logged while the test runs."""
-    to = io.StringIO()
-    log.configure(to=to)
-    yield to
-    log.configure()
 
 
 async def test_all_that_is_there_is_read_before_it_is_complete(topic: str, kafka: Kafka, prefix: str) -> None:

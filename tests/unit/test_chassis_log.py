@@ -3,7 +3,6 @@
 import ast
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,15 +14,6 @@ from tests.notification_examples import leaves
 
 SERVICES = Path(log.__file__).parents[1]
 SENTINEL = "Ada SENTINEL 9000000009"
-
-
-@pytest.fixture
-def logged() -> Iterator[io.StringIO]:
-    """What is logged while the test runs."""
-    to = io.StringIO()
-    log.configure(to=to)
-    yield to
-    log.configure()
 
 
 def test_a_line_says_what_happened_to_which_id(logged: io.StringIO) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from fastapi import APIRouter, FastAPI
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
-from services.chassis import log
 from services.chassis.failures import Transient
 from services.chassis.identity import CallerOf, Verifier, make_keys, sign
 from services.chassis.problems import Problem
@@ -102,15 +101,6 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """A client whose calls fail when an exception leaves the application."""
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
         yield client
-
-
-@pytest.fixture
-def logged() -> Iterator[io.StringIO]:
-    """What is logged while the test runs."""
-    to = io.StringIO()
-    log.configure(to=to)
-    yield to
-    log.configure()
 
 
 def problem_of(answer: httpx.Response) -> dict[str, Any]:
