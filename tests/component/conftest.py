@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.gateway_running import Start, starting
+from tests.gateway_settling import NOW
 from tests.pathways_running import Pathways, running
 
 
@@ -19,3 +21,10 @@ async def pathways(database: str, keys_folder: Path) -> AsyncIterator[Pathways]:
     """Pathways on this test's database."""
     async with running(database, keys_folder) as one:
         yield one
+
+
+@pytest.fixture
+async def start(database: str, keys_folder: Path) -> AsyncIterator[Start]:
+    """Start a replica on this test's database; with `wait_seconds` short, for tests that time out on purpose."""
+    async with starting(database, keys_folder, clock=lambda: NOW) as start:
+        yield start

@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -18,7 +16,7 @@ from services.gateway.decided import answered
 from services.gateway.handlers import keep_count
 from tests.action_examples import RECEIVER, REFERRAL, accepted, asked, rebooked, refused, rejected
 from tests.gateway_examples import DESK, confirmed
-from tests.gateway_running import Replica, Start, starting
+from tests.gateway_running import Replica, Start
 
 pytestmark = pytest.mark.backing
 
@@ -26,13 +24,6 @@ NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 ACCEPT = {"action": "accept"}
 REJECT = {"action": "reject", "reason": "no-capacity"}
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-
-
-@pytest.fixture
-async def start(database: str, keys_folder: Path) -> AsyncIterator[Start]:
-    """Start a replica on this test's database."""
-    async with starting(database, keys_folder, clock=lambda: NOW) as start:
-        yield start
 
 
 async def decided(

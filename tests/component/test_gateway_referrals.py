@@ -1,14 +1,12 @@
-"""`POST /referrals` on a real PostgreSQL, with a publisher that records."""
+"""Submissions to a gateway on a real PostgreSQL: told once, answered from the row, and refused."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-import httpx
 import pytest
 
 from contracts.envelope import Event
@@ -16,33 +14,13 @@ from contracts.people import Desk
 from contracts.submissions import ReferralSubmitted, referral_id
 from services.chassis.failures import Transient
 from services.gateway.answer import body_of
-from services.gateway.answered import Answered
 from services.gateway.handlers import keep_count
-from services.gateway.store import NewAttempt
 from tests.gateway_examples import DESK, confirmed, exhausted, submission
-from tests.gateway_running import Replica, Start, starting
+from tests.gateway_running import Start
+from tests.gateway_settling import NOW, TRACE, settled
 from tests.recording import RecordingPublisher
 
 pytestmark = pytest.mark.backing
-
-NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
-TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-
-
-@pytest.fixture
-async def start(database: str, keys_folder: Path) -> AsyncIterator[Start]:
-    """Start a replica on this test's database; with `wait_seconds` short, for tests that time out on purpose."""
-    async with starting(database, keys_folder, clock=lambda: NOW) as start:
-        yield start
-
-
-async def settled(replica: Replica, posting: "asyncio.Task[httpx.Response]", *, told: int = 1) -> httpx.Response:
-    """The answer of a request whose event is settled as a held slot, by waking and by the group."""
-    event = (await replica.told(told))[-1]
-    outcome = confirmed(event.id, referral_id(event))
-    replica.waiters.wake([outcome])
-    await replica.remember(outcome)
-    return await posting
 
 
 async def test_a_submission_is_told_as_it_was_sent(start: Start) -> None:
@@ -367,116 +345,3 @@ async def test_a_faulty_body_is_answered_with_every_fault(start: Start) -> None:
         {fault["pointer"] for fault in refused.json()["faults"]},
         mended.status_code,
     )
-
-
-def attempt(event: ReferralSubmitted, *, organisation: str = "RX9") -> NewAttempt:
-    """An attempt under a new key."""
-    return NewAttempt(organisation, uuid4(), b"d" * 32, event)
-
-
-async def some_event(replica: Replica) -> ReferralSubmitted:
-    """An event with an id of its own, as the gateway makes it."""
-    await replica.refer(prefer="respond-async")
-    event = replica.publisher.told[-1]
-    assert isinstance(event, ReferralSubmitted)
-    return ReferralSubmitted.first(event.data, id=uuid4(), source=event.source, subject=str(uuid4()), time=event.time)
-
-
-@pytest.mark.parametrize("bad", ["RX\x00", "RX\ud800"])
-async def test_one_attempt_that_cannot_be_stored_fails_alone(start: Start, bad: str) -> None:
-    """NUL or half a surrogate pair fails the whole statement; the others of its batch are stored singly."""
-    replica = await start()
-    events = [await some_event(replica) for _ in range(3)]
-    before = len(await replica.rows())
-    results = await asyncio.gather(
-        replica.attempts.put(attempt(events[0])),
-        replica.attempts.put(attempt(events[1], organisation=bad)),
-        replica.attempts.put(attempt(events[2])),
-        return_exceptions=True,
-    )
-    assert ([True, "failed", True], before + 2) == (
-        ["failed" if isinstance(result, Exception) else result for result in results],
-        len(await replica.rows()),
-    )
-
-
-async def test_an_outcome_without_an_attempt_is_ignored(start: Start) -> None:
-    """Others begin transactions too; those of ours in the same batch get their answers."""
-    replica = await start()
-    await replica.refer(prefer="respond-async")
-    [event] = replica.publisher.told
-    await replica.remember(confirmed(uuid4(), uuid4()), exhausted(event.id, referral_id(event)))
-    assert [body_of(exhausted(event.id, referral_id(event))).decode()] == [
-        row["answer"] for row in await replica.rows()
-    ]
-
-
-async def test_the_first_outcome_stands(start: Start) -> None:
-    """In one batch and over several: what was answered once is answered always."""
-    replica = await start()
-    await replica.refer(prefer="respond-async")
-    [event] = replica.publisher.told
-    first, second = exhausted(event.id, referral_id(event)), confirmed(event.id, referral_id(event))
-    await replica.remember(first, second)
-    await replica.remember(second)
-    assert [body_of(first).decode()] == [row["answer"] for row in await replica.rows()]
-
-
-async def test_of_two_who_write_an_answer_at_once_the_first_stands(start: Start) -> None:
-    """Both found the attempt unanswered; the second, which may be an old member of the group, changes nothing."""
-    replica = await start()
-    await replica.refer(prefer="respond-async")
-    [event] = replica.publisher.told
-    await replica.attempts.answer({event.id: Answered(b"first")}, NOW)
-    await replica.attempts.answer({event.id: Answered(b"second")}, NOW + timedelta(seconds=1))
-    assert [("first", NOW)] == [(row["answer"], row["answered_at"]) for row in await replica.rows()]
-
-
-async def test_many_at_once_are_one_row_each(start: Start) -> None:
-    """Batches lose and mix up nothing: each request is told its own referral."""
-    replica = await start()
-    answers = await asyncio.gather(*(replica.refer(prefer="respond-async") for _ in range(60)))
-    told = {event.subject for event in replica.publisher.told}
-    rows = await replica.rows()
-    assert (60, 60, told) == (
-        len(rows),
-        len({answer.json()["referral_id"] for answer in answers}),
-        {str(row["referral_id"]) for row in rows} & {answer.json()["referral_id"] for answer in answers},
-    )
-
-
-async def test_two_replicas_that_share_keys_never_wait_for_each_other_in_a_circle(start: Start) -> None:
-    """The same keys at both, in opposite order: every key is new exactly once, and no statement is given up."""
-    one, other = await start(), await start()
-    event = await some_event(one)
-    keys = [uuid4() for _ in range(300)]
-
-    async def put(replica: Replica, order: Sequence[UUID]) -> list[bool]:
-        copies = [event.model_copy(update={"id": uuid4()}) for _ in order]
-        return await asyncio.gather(
-            *(
-                replica.attempts.put(NewAttempt("RX9", key, b"d" * 32, copy))
-                for key, copy in zip(order, copies, strict=True)
-            )
-        )
-
-    for _ in range(5):
-        await one.database.pool.execute("truncate attempts")
-        ours, theirs = await asyncio.gather(put(one, keys), put(other, keys[::-1]))
-        assert [True] * len(keys) == [a != b for a, b in zip(ours, theirs[::-1], strict=True)]
-
-
-async def test_what_came_of_a_key_is_asked_without_referring(start: Start) -> None:
-    """404 before anything was received, 202 while it is settled, then the same outcome; to others 404; nothing told."""
-    replica, key = await start(), uuid4()
-    before = await replica.attempt(key)
-    await replica.refer(key=key, prefer="respond-async")
-    unsettled = await replica.attempt(key)
-    [event] = replica.publisher.told
-    await replica.remember(confirmed(event.id, referral_id(event)))
-    after = await replica.attempt(key)
-    stranger = await replica.attempt(key, organisation="RX8")
-    assert [404, 202, 200, 404] == [one.status_code for one in (before, unsettled, after, stranger)]
-    assert (event.subject, "pending") == (unsettled.json()["referral_id"], unsettled.json()["outcome"])
-    assert body_of(confirmed(event.id, referral_id(event))) == after.content
-    assert 1 == len(replica.publisher.told)

@@ -32,12 +32,6 @@ class Repository:
         return file
 
 
-@pytest.fixture
-def said() -> list[str]:
-    """What was said while the test ran."""
-    return []
-
-
 def test_jars_are_fetched_once(tmp_path: Path, said: list[str]) -> None:
     """A second use takes the kept jars, in the order of the lock, and asks for nothing."""
     repository = Repository(one=b"1", two=b"2")

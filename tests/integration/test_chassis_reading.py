@@ -1,15 +1,10 @@
-"""A service reading on a real broker: failures, rebalances, stops and kills, and every event accounted for."""
+"""What a service reads from a real Kafka: handled, told, committed, and buried byte for byte."""
 
 import asyncio
 import json
-import os
-import signal
-import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -18,15 +13,13 @@ from aiokafka.errors import KafkaConnectionError
 
 from contracts.directory import CapacityReported, DeskListed, ServiceListed
 from contracts.envelope import Event
-from contracts.topics import PARTITIONS, Topic
+from contracts.topics import Topic
 from services.chassis import service as hosting
 from services.chassis.failures import Poison, Transient
 from services.chassis.kafka import Kafka
-from services.chassis.service import NotAnswering, Service
-from services.chassis.step import Step
-from services.chassis.topics import PartitionsDiffer, TopicMissing, apply, declared
+from services.chassis.service import Service
+from services.chassis.topics import apply, declared
 from tests.chassis_examples import (
-    NOWHERE,
     admin_of,
     committed,
     desk,
@@ -38,47 +31,11 @@ from tests.chassis_examples import (
     tell_effects,
     until,
 )
+from tests.chassis_reading import booking, count_assignments, tell_desks, told, versions_by_key
 from tests.pathways_examples import listed
 from tests.pathways_examples import service as entry
 
 pytestmark = pytest.mark.backing
-
-Handle = Callable[[Sequence[DeskListed]], Awaitable[Sequence[Event]]]
-
-
-@pytest.fixture
-async def topics(kafka: Kafka, prefix: str) -> None:
-    """Desks to read, capacities to tell, and dead letters."""
-    await make_topics(kafka, prefix, "desks", "capacity", "booking.dlq")
-
-
-def booking(kafka: Kafka, prefix: str, handler: Handle = tell_effects, *, replica: str = "") -> Service:
-    """A service that reads desks and tells capacities."""
-    service = Service("booking", settings(kafka, prefix=prefix).model_copy(update={"replica": replica}))
-    service.reads(Topic.DESKS, handler, DeskListed)
-    return service
-
-
-async def tell_desks(kafka: Kafka, prefix: str, count: int, *, first: int = 1) -> list[UUID]:
-    """Desks of 50 keys, numbered in order. Returns the ids of their effects."""
-    async with hosted(Service("pathways", settings(kafka, prefix=prefix))) as service:
-        events = [desk(f"key-{n % 50}", version=n) for n in range(first, first + count)]
-        await service.publisher.tell(events)
-    return [effect(event).id for event in events]
-
-
-async def told(kafka: Kafka, prefix: str) -> Counter[UUID]:
-    """How often each effect was told."""
-    records = await everything_on(kafka, f"{prefix}capacity")
-    return Counter(CapacityReported.read(record.value).id for record in records)
-
-
-async def versions_by_key(kafka: Kafka, prefix: str) -> dict[bytes, list[int]]:
-    """The versions of the effects of each key, as told."""
-    versions: dict[bytes, list[int]] = {}
-    for record in await everything_on(kafka, f"{prefix}capacity"):
-        versions.setdefault(record.key, []).append(CapacityReported.read(record.value).data.version)
-    return versions
 
 
 async def test_what_is_read_is_handled_told_and_committed(topics: None, kafka: Kafka, prefix: str) -> None:
@@ -334,182 +291,3 @@ async def test_what_is_away_holds_up_its_own_topic_only(
     assert {} == joined
     assert Counter(expected) == await told(kafka, prefix)
     assert all(versions == sorted(versions) for versions in (await versions_by_key(kafka, prefix)).values())
-
-
-def count_assignments(step: Step, into: Counter[str]) -> None:
-    """Count how often a step is assigned partitions from now on."""
-    assigned = step.on_partitions_assigned
-
-    async def counted(partitions: object) -> None:
-        into[step.topic] += 1
-        await assigned(partitions)
-
-    step.on_partitions_assigned = counted  # type: ignore[method-assign]
-
-
-# Members that come and go
-
-
-async def test_members_that_come_and_go_lose_nothing(topics: None, kafka: Kafka, prefix: str) -> None:
-    """Five times a member joins and leaves under load. What is revoked is finished and committed first."""
-    total, chunk = 12_000, 1_000
-
-    async def slow(events: Sequence[DeskListed]) -> list[CapacityReported]:
-        await asyncio.sleep(0.02)
-        return await tell_effects(events)
-
-    expected: list[UUID] = []
-    async with hosted(booking(kafka, prefix, slow)) as staying:
-
-        async def load() -> None:
-            for first in range(1, total, chunk):
-                expected.extend(await tell_desks(kafka, prefix, chunk, first=first))
-                await asyncio.sleep(0.2)
-
-        loading = asyncio.create_task(load())
-        for _ in range(5):
-            async with hosted(booking(kafka, prefix, slow)):
-                await asyncio.sleep(0.1)
-        await loading
-        await committed(kafka, staying.group(Topic.DESKS), at_least=total)
-    assert Counter(expected) == await told(kafka, prefix)
-
-
-async def test_a_stop_in_the_middle_loses_and_doubles_nothing(topics: None, kafka: Kafka, prefix: str) -> None:
-    """Five releases amid thousands: each finishes its batch, commits it, and begins no other."""
-    expected = await tell_desks(kafka, prefix, 10_000)
-    for share in range(1, 6):
-        service = booking(kafka, prefix)
-        await service.start()
-        await committed(kafka, service.group(Topic.DESKS), at_least=1_500 * share)
-        await service.stop()
-    async with hosted(booking(kafka, prefix)) as last:
-        await committed(kafka, last.group(Topic.DESKS), at_least=len(expected))
-    assert Counter(expected) == await told(kafka, prefix)
-
-
-KILLED = """
-import asyncio, os, sys
-from tests.chassis_examples import settings, tell_effects
-from services.chassis import service as hosting
-from services.chassis.kafka import Kafka
-from services.chassis.service import Service
-from contracts.directory import DeskListed
-from contracts.topics import Topic
-
-hosting.COMMIT_SECONDS = 1.0
-
-async def main(prefix):
-    service = Service("booking", settings(Kafka.read(os.environ), prefix=prefix).model_copy(update={"replica": "one"}))
-    async def slow(events):
-        await asyncio.sleep(0.2)
-        return await tell_effects(events)
-    service.reads(Topic.DESKS, slow, DeskListed)
-    await service.start()
-    await asyncio.Event().wait()
-
-asyncio.run(main(*sys.argv[1:]))
-"""
-
-
-async def test_a_kill_repeats_effects_under_the_same_ids_and_its_replacement_takes_over(
-    topics: None, kafka: Kafka, prefix: str
-) -> None:
-    """Nothing is lost. The replacement has the name of the one that died, so it need not wait for its session's end."""
-    expected = await tell_desks(kafka, prefix, 10_000)
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, prefix, env=os.environ | kafka.environ)
-    replacement = booking(kafka, prefix, replica="one")
-    before = await committed(kafka, replacement.group(Topic.DESKS), at_least=1)
-    async with asyncio.timeout(20):
-        while (await told(kafka, prefix)).total() <= before:
-            await asyncio.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    await process.wait()
-    async with hosted(replacement):
-        await committed(kafka, replacement.group(Topic.DESKS), at_least=len(expected))
-    effects = await told(kafka, prefix)
-    assert set(expected) == effects.keys()
-    assert len(expected) < effects.total()
-
-
-# Starting
-
-
-async def test_a_topic_that_is_missing_is_named_at_the_start(kafka: Kafka, prefix: str) -> None:
-    """With the command that makes it, at once."""
-    await make_topics(kafka, prefix, "desks", "capacity")
-    service = booking(kafka, prefix)
-    with pytest.raises(
-        TopicMissing, match=rf"the topic {prefix}booking\.dlq does not exist: run `onward topics apply`"
-    ):
-        await service.start()
-    await service.stop()
-
-
-async def test_a_topic_with_other_partitions_is_named_at_the_start(kafka: Kafka, prefix: str) -> None:
-    """Keys are placed by the declared count: with another one they would be looked for in the wrong place."""
-    await make_topics(kafka, prefix, "booking.dlq")
-    desks = next(topic for topic in declared(prefix) if topic.name == f"{prefix}desks")
-    async with admin_of(kafka) as admin:
-        await apply(admin, [replace(desks, partitions=3)])
-    service = booking(kafka, prefix)
-    with pytest.raises(PartitionsDiffer, match=rf"{prefix}desks has 3 and not {PARTITIONS}"):
-        await service.start()
-    await service.stop()
-
-
-async def test_a_kafka_that_does_not_answer_is_named_at_the_start(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A start waits a while for it, then says what to start."""
-    monkeypatch.setattr(hosting, "START_SECONDS", 0.5)
-    service = booking(NOWHERE, prefix)
-    with pytest.raises(NotAnswering, match="booking: Kafka did not answer"):
-        await service.start()
-    await service.stop()
-
-
-async def test_background_work_that_fails_is_begun_again(topics: None, kafka: Kafka, prefix: str) -> None:
-    """What is away is waited for; a bug stops the service with a reason."""
-    begun = 0
-
-    async def work() -> None:
-        nonlocal begun
-        begun += 1
-        raise Transient("away") if begun < 3 else KeyError("Ada SENTINEL")
-
-    service = booking(kafka, prefix)
-    service.runs("dispatch", work)
-    try:
-        await service.start()
-        await until(lambda: "stopped" in str(service.not_ready()))
-        assert 3 == begun
-        assert "stopped: booking: dispatch failed with KeyError at test_chassis_reading.py" in service.not_ready()[0]
-    finally:
-        await service.stop()
-
-
-async def test_a_service_says_why_it_is_not_ready(topics: None, kafka: Kafka, prefix: str) -> None:
-    """Before, during and after its life, and when its own check says so."""
-    full = True
-    service = booking(kafka, prefix)
-    service.ready_when(lambda: "the directory is empty" if full else None)
-    joining = ["desks: joining its group", "replay: joining its group"]
-    assert ["not started", *joining, "the directory is empty"] == service.not_ready()
-    await service.start()
-    await until(lambda: ["the directory is empty"] == service.not_ready())
-    full = False
-    assert [] == service.not_ready()
-    await service.stop()
-    assert "not started" in service.not_ready()
-
-
-async def test_a_process_that_only_answers_reads_nothing(topics: None, kafka: Kafka, prefix: str) -> None:
-    """Another process reads; this one can tell, and is ready."""
-    await tell_desks(kafka, prefix, 10)
-    service = booking(kafka, prefix)
-    await service.start(reading=False)
-    try:
-        assert [] == service.not_ready()
-        await service.publisher.tell([effect(desk())])
-    finally:
-        await service.stop()
-    assert 1 == (await told(kafka, prefix)).total()

@@ -1,25 +1,35 @@
-"""The life of a referral: every action in every state by everyone, every refusal, and what each leaves behind."""
+"""What each side may ask for in which state, what becomes of it, who owns it afterwards, and until when."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, get_args
-from uuid import UUID, uuid4
 
 import pytest
 
 from contracts import actions
-from contracts.actions import Action, ActionName
-from contracts.bookings import BookingConfirmed
-from contracts.envelope import Event
+from contracts.actions import ActionName
 from contracts.people import Desk
-from contracts.referrals import FINISHED, State
-from contracts.submissions import AcceptedService, AcceptedType
+from contracts.referrals import FINISHED
 from services.referrals.asking import open_to, refused
-from services.referrals.cases import Case, Search, place_of
-from services.referrals.deciding import Decider
 from services.referrals.escalating import MISSED
 from services.referrals.lifecycle import STATES, TABLE
-from services.referrals.standing import standing_of
+from tests.referrals_cases import (
+    ASKED,
+    BOTH,
+    FLOW,
+    IN_THE_SLOT,
+    NOW,
+    RECEIVERS,
+    REFERRAL,
+    REFERRERS,
+    STAYS,
+    UNTIL,
+    WITHOUT,
+    case_in,
+    decide,
+    searching,
+    types,
+)
 from tests.referrals_examples import (
     BEGAN,
     CLOCKS,
@@ -29,108 +39,10 @@ from tests.referrals_examples import (
     STRANGER,
     asks,
     confirmed,
-    displaced,
-    exhausted,
     requested,
-    searched_again,
     submitted,
     triaged,
 )
-
-REFERRAL = UUID(int=7, version=4)
-NOW = BEGAN + timedelta(minutes=5)
-IN_THE_SLOT = BEGAN + timedelta(minutes=70)
-UNTIL = NOW + timedelta(days=2)
-BOTH = "RX7"
-"""An organisation that refers to itself."""
-
-FLOW = ("submitted", "triaged", "placement_asked")
-WITH_PLACE = ("placed", "received", "information_wanted", "accepted", "in_progress", "seen")
-WITHOUT = ("unplaced", "rejected", "withdrawn", "not_attended")
-
-ASKED: Mapping[ActionName, Action] = {
-    "receive": actions.Receive(action="receive"),
-    "accept": actions.Accept(action="accept", words="Yes."),
-    "reject": actions.Reject(action="reject", reason="not-suitable", words="Too frail."),
-    "want_information": actions.WantInformation(action="want_information", words="Which catheter?"),
-    "give_information": actions.GiveInformation(action="give_information", words="Size 14."),
-    "record_contact": actions.RecordContact(action="record_contact", reached=False, words="No answer."),
-    "begin_care": actions.BeginCare(action="begin_care"),
-    "see": actions.See(action="see"),
-    "give_outcome": actions.GiveOutcome(action="give_outcome", kind="treated-and-discharged", words="Changed."),
-    "not_attended": actions.NotAttended(action="not_attended"),
-    "withdraw": actions.Withdraw(action="withdraw", words="Nurse ill."),
-    "redirect": actions.Redirect(action="redirect", accept=(AcceptedType(service_type=135),), agreed=True),
-    "rebook": actions.Rebook(action="rebook", accept="any"),
-    "wait": actions.Wait(action="wait", service="ucr-1", until=UNTIL),
-    "cancel": actions.Cancel(action="cancel", reason="patient-better"),
-    "arrange_elsewhere": actions.ArrangeElsewhere(action="arrange_elsewhere", words="District nurse."),
-    "leave_message": actions.LeaveMessage(action="leave_message", words="Ring the bell twice."),
-}
-
-STAYS = "stays"
-RECEIVERS: Mapping[str, Mapping[str, str]] = {
-    "receive": {"placed": "received"},
-    "accept": dict.fromkeys(("placed", "received", "information_wanted"), "accepted"),
-    "reject": dict.fromkeys(("placed", "received", "information_wanted", "accepted"), "rejected"),
-    "want_information": dict.fromkeys(("placed", "received"), "information_wanted"),
-    "record_contact": dict.fromkeys(WITH_PLACE, STAYS),
-    "begin_care": dict.fromkeys(("placed", "received", "accepted"), "in_progress"),
-    "see": dict.fromkeys(("placed", "received", "accepted", "in_progress"), "seen"),
-    "give_outcome": dict.fromkeys(("accepted", "in_progress", "seen"), "outcome_given"),
-    "not_attended": dict.fromkeys(("placed", "received", "accepted", "in_progress"), "not_attended"),
-    "withdraw": dict.fromkeys(("placed", "received", "accepted"), STAYS),
-    "redirect": dict.fromkeys(("placed", "received", "information_wanted", "accepted"), STAYS),
-    "leave_message": dict.fromkeys(STATES, STAYS),
-}
-"""What a receiver may ask for, from where to where: typed in again, from what was agreed."""
-
-REFERRERS: Mapping[str, Mapping[str, str]] = {
-    "give_information": {"information_wanted": "received"},
-    "rebook": dict.fromkeys((*WITH_PLACE, *WITHOUT, "waiting"), STAYS),
-    "wait": dict.fromkeys(WITHOUT, "waiting"),
-    "cancel": dict.fromkeys((*FLOW, *WITH_PLACE, *WITHOUT, "waiting"), "cancelled"),
-    "arrange_elsewhere": dict.fromkeys((*WITHOUT, "waiting"), "arranged_elsewhere"),
-    "leave_message": dict.fromkeys(STATES, STAYS),
-}
-
-
-def outcome(referrer: str = REFERRER) -> BookingConfirmed:
-    """A slot that is held for the patient, from an hour after the beginning, for half an hour."""
-    return confirmed(requested(triaged(submitted(REFERRAL, referrer=referrer))))
-
-
-def case_in(state: str, *, referrer: str = REFERRER, held: BookingConfirmed | None = None) -> Case:
-    """A referral in a state, with a held slot where a service has the patient."""
-    first = held or outcome(referrer)
-    standing = standing_of(first, version=4, asked=None, clocks=CLOCKS)
-    place = place_of(first) if state in (*WITH_PLACE, "outcome_given") else None
-    standing = standing.model_copy(update={"state": state, "place": place})
-    known = state not in FLOW
-    return Case(
-        referral=REFERRAL,
-        standing=standing,
-        receiver=RECEIVER if known and referrer != BOTH else BOTH if known else None,
-        service_id="sdec-1" if known else None,
-        brief=first.data.brief if known else None,
-    )
-
-
-def searching(case: Case, request: Event | None = None, **said: Any) -> Case:
-    """The same with a search under way."""
-    asked = request or asks(REFERRAL, ASKED["rebook"], organisation=REFERRER)
-    search = Search(id=uuid4(), why="rebooking", cause=asked.id, request=asked)  # type: ignore[arg-type]
-    return case.having(search)
-
-
-def decide(case: Case | None, cause: Any, now: datetime = IN_THE_SLOT) -> tuple[Case | None, list[Event]]:
-    """What becomes of it, by default while the slot runs."""
-    return Decider(CLOCKS, now).decide(case, cause)
-
-
-def types(told: list[Event]) -> list[str]:
-    """Their types, in order."""
-    return [event.type for event in told]
 
 
 @pytest.mark.parametrize("action", get_args(ActionName))
@@ -239,8 +151,7 @@ def test_nobody_misses_a_slot_that_has_not_begun() -> None:
 
 
 @pytest.mark.parametrize(
-    ("until", "said"),
-    [(IN_THE_SLOT, "has passed"), (IN_THE_SLOT + timedelta(days=29), "longer than 28 days")],
+    ("until", "said"), [(IN_THE_SLOT, "has passed"), (IN_THE_SLOT + timedelta(days=29), "longer than 28 days")]
 )
 def test_a_wait_ends_in_time(until: datetime, said: str) -> None:
     """Not in the past, and not for ever."""
@@ -370,187 +281,6 @@ def test_a_clock_that_has_run_out_is_looked_at_again_soon() -> None:
     after, _ = decide(case_in("accepted"), asks(REFERRAL, ASKED["see"]), late)
     assert after is not None
     assert late + timedelta(minutes=CLOCKS.look_again_minutes) == after.standing.due
-
-
-def test_a_search_carries_the_brief_on() -> None:
-    """What the referrer accepts now, a new time to answer, and nobody who rejected or is left."""
-    case = case_in("placed")
-    rebook = actions.Rebook(action="rebook", accept=(AcceptedType(service_type=135),))
-    after, (told,) = decide(case, asks(REFERRAL, rebook, organisation=REFERRER))
-    data: Any = told.data
-    assert case.brief is not None
-    assert after is not None
-    assert (told.id, rebook.accept, IN_THE_SLOT + timedelta(minutes=15)) == (
-        data.brief.placement_id,
-        data.brief.accept,
-        data.brief.answer_by,
-    )
-    assert (case.brief.position, case.brief.patient) == (data.brief.position, data.brief.patient)
-    assert (("sdec-1",), told.id, told.id) == (data.without, after.standing.asked, data.standing.asked)
-
-
-def test_whom_the_desk_names_is_asked_though_it_rejected() -> None:
-    """They have spoken with each other."""
-    case, _ = decide(case_in("placed"), asks(REFERRAL, ASKED["reject"]))
-    named = actions.Rebook(action="rebook", accept=(AcceptedService(service="sdec-1"),))
-    _, (by_name,) = decide(case, asks(REFERRAL, named, organisation=REFERRER))
-    _, (by_any,) = decide(case, asks(REFERRAL, ASKED["rebook"], organisation=REFERRER))
-    assert ((), ("sdec-1",)) == (by_name.data.without, by_any.data.without)  # type: ignore[attr-defined]
-
-
-def test_a_wait_is_for_one_service_until_a_time() -> None:
-    """Answered at once; the search carries until when, and nobody is booked on its strength after that."""
-    after, (search, listed) = decide(case_in("unplaced"), asks(REFERRAL, ASKED["wait"], organisation=REFERRER))
-    data: Any = search.data
-    assert ((AcceptedService(service="ucr-1"),), UNTIL, UNTIL) == (
-        data.brief.accept,
-        data.wait_until,
-        data.brief.answer_by,
-    )
-    assert after is not None
-    assert ("referral.wait-listed", "waiting", search.id) == (listed.type, after.standing.state, after.standing.asked)
-
-
-@pytest.mark.parametrize(
-    ("action", "moved", "given_back"),
-    [
-        ("rebook", "rebooked", "rebooked"),
-        ("redirect", "redirected", "rebooked"),
-        ("withdraw", "service withdrew", "service withdrew"),
-    ],
-)
-def test_another_place_is_told_with_the_old_one(action: ActionName, moved: str, given_back: str) -> None:
-    """Placed again, with the new clocks and the referrer's desk; the old place is given back."""
-    side = RECEIVER if action in RECEIVERS else REFERRER
-    request = asks(REFERRAL, ASKED[action], organisation=side)
-    case, (search,) = decide(case_in("accepted"), request)
-    new = confirmed(searched_again(search), outcome="place_held")  # type: ignore[arg-type]
-    after, (withdrawn, rebooked) = decide(case, new, NOW)
-    assert after is not None
-    standing = after.standing
-    data: Any = rebooked.data
-    assert (moved, given_back, request.id) == (data.why, withdrawn.data.why, rebooked.correlationid)  # type: ignore[attr-defined]
-    assert ("placed", 5, DESK, place_of(new), None) == (
-        standing.state,
-        standing.version,
-        standing.owner,
-        standing.place,
-        standing.asked,
-    )
-    assert new.data.acceptance_due == standing.clocks.answer_by
-    assert request.data.by == data.by
-
-
-@pytest.mark.parametrize("action", ["rebook", "redirect"])
-def test_no_other_place_is_an_answer_and_the_old_one_stays(action: ActionName) -> None:
-    """Refused with no-place; nothing else is changed."""
-    side = RECEIVER if action in RECEIVERS else REFERRER
-    before = case_in("accepted")
-    case, (search,) = decide(before, asks(REFERRAL, ASKED[action], organisation=side))
-    after, (told,) = decide(case, exhausted(searched_again(search)))  # type: ignore[arg-type]
-    assert after is not None
-    assert ("no-place", action, before.standing) == (told.data.refusal, told.data.action, after.standing)  # type: ignore[attr-defined]
-
-
-def test_a_service_that_withdraws_gives_the_patient_back_where_nobody_else_has_room() -> None:
-    """Loudly: withdrawn, the referrer's desk decides within minutes, and the service is not asked again."""
-    case, (search,) = decide(case_in("accepted"), asks(REFERRAL, ASKED["withdraw"]))
-    after, (withdrawn, moved) = decide(case, exhausted(searched_again(search)))  # type: ignore[arg-type]
-    assert after is not None
-    assert ("withdrawn", DESK, None, {"sdec-1"}) == (
-        after.standing.state,
-        after.standing.owner,
-        after.standing.place,
-        after.unwilling,
-    )
-    assert ("service withdrew", "service withdrew") == (withdrawn.data.why, moved.data.why)  # type: ignore[attr-defined]
-
-
-def test_a_wait_in_vain_goes_back_to_the_desk() -> None:
-    """Escalated, in a transaction of its own: the wait itself was answered."""
-    request = asks(REFERRAL, ASKED["wait"], organisation=REFERRER)
-    case, (search, _) = decide(case_in("unplaced"), request)
-    after, (told,) = decide(case, exhausted(searched_again(search)))  # type: ignore[arg-type]
-    assert after is not None
-    data: Any = told.data
-    assert ("referral.escalated", "placement", UNTIL, "unplaced") == (
-        told.type,
-        data.missed,
-        data.was_due,
-        after.standing.state,
-    )
-    assert search.id == told.correlationid != request.id
-
-
-def test_a_rejection_amid_a_search_leaves_it_open() -> None:
-    """What it finds is the patient's next place; what it does not find is no answer to whom it was asked by."""
-    case, (search,) = decide(case_in("placed"), asks(REFERRAL, ASKED["withdraw"]))
-    case, _ = decide(case, asks(REFERRAL, ASKED["reject"]))
-    found, (rebooked,) = decide(case, confirmed(searched_again(search)))  # type: ignore[arg-type]
-    none, (refused,) = decide(case, exhausted(searched_again(search)))  # type: ignore[arg-type]
-    assert found is not None
-    assert none is not None
-    assert ("placed", None) == (found.standing.state, rebooked.data.old)  # type: ignore[attr-defined]
-    assert ("rejected", "no-place") == (none.standing.state, refused.data.refusal)  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize("state", STATES)
-def test_a_withdrawn_session_is_searched_for_where_the_patient_is_still_expected(state: State) -> None:
-    """Who was seen, or has gone elsewhere, needs nothing."""
-    _, told = decide(case_in(state), displaced(outcome()))
-    expected = state in ("placed", "received", "information_wanted", "accepted")
-    assert (["placement.requested"] if expected else []) == types(told)
-
-
-def test_the_session_of_another_placement_changes_nothing() -> None:
-    """The patient was moved already."""
-    other = confirmed(requested(triaged(submitted(uuid4()))))
-    case = case_in("placed")
-    assert (case, []) == decide(case, displaced(other))
-
-
-def test_a_session_that_is_withdrawn_amid_a_search_makes_it_count() -> None:
-    """A rebooking that finds nobody then leaves no place to keep: one fact answers it and gives the patient back."""
-    request = asks(REFERRAL, ASKED["rebook"], organisation=REFERRER)
-    case, (search,) = decide(case_in("placed"), request)
-    case, told = decide(case, displaced(outcome()))
-    assert [] == told
-    after, (withdrawn, moved) = decide(case, exhausted(searched_again(search)))  # type: ignore[arg-type]
-    assert after is not None
-    assert ("withdrawn", "referral.withdrawn", request.id) == (after.standing.state, moved.type, moved.correlationid)
-    assert "session withdrawn" == withdrawn.data.why  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize("found", [True, False])
-def test_what_a_closed_search_finds_is_given_back_and_the_asker_is_answered(found: bool) -> None:
-    """The referral went on: not possible any more."""
-    request = asks(REFERRAL, ASKED["rebook"], organisation=REFERRER)
-    case, (search,) = decide(case_in("placed"), request)
-    case, _ = decide(case, asks(REFERRAL, ASKED["cancel"], organisation=REFERRER))
-    asked = searched_again(search)  # type: ignore[arg-type]
-    after, told = decide(case, confirmed(asked) if found else exhausted(asked))
-    assert (["booking.withdrawn"] if found else []) + ["referral.action-refused"] == types(told)
-    assert ("not-possible", request.id) == (told[-1].data.refusal, told[-1].correlationid)  # type: ignore[attr-defined]
-    assert after is not None
-    assert ["settled"] == [one.state for one in after.searches.values()]
-
-
-def test_the_first_confirmation_of_a_cancelled_referral_is_given_back() -> None:
-    """And the service that was told of it may see what became of it."""
-    case, _ = decide(case_in("placement_asked"), asks(REFERRAL, ASKED["cancel"], organisation=REFERRER))
-    after, (withdrawn,) = decide(case, outcome())
-    assert after is not None
-    assert ("placement closed", RECEIVER, "cancelled") == (
-        withdrawn.data.why,  # type: ignore[attr-defined]
-        after.receiver,
-        after.standing.state,
-    )
-
-
-def test_what_is_held_already_is_not_given_back_by_a_repeat() -> None:
-    """A confirmation of the place that counts says nothing new."""
-    case = case_in("accepted")
-    assert (case, []) == decide(case, outcome())
 
 
 def test_every_state_can_be_left_or_is_finished_and_every_unfinished_one_says_what_may_be_missed() -> None:
