@@ -10,11 +10,6 @@ create index referrals_of_referrer on referrals (referrer, due)
 create index referrals_of_receiver on referrals (receiver, due)
   where receiver is not null and state not in ('outcome_given', 'cancelled', 'arranged_elsewhere');
 
-drop function store_decided(
-  timestamptz, smallint, uuid[], integer[], text[], text[], timestamptz[], text[], text[], uuid[], uuid[], text[],
-  uuid[], text[], boolean[], uuid[], uuid[], text[], integer[], uuid[], text[], text[], text[], text[]
-);
-
 -- Store what was decided about referrals whose rows are locked: where they stand, their searches, and the facts, in
 -- order. A fact that is stored already fails the batch: another has decided it meanwhile.
 create function store_decided(
