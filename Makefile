@@ -34,6 +34,9 @@ endif
 # Each test of the whole system starts a process for each service: compiled once, they start in less than half the time.
 unexport PYTHONDONTWRITEBYTECODE
 
+# Tests are spread over the cores, a file at a time. Each worker has a Kafka and a PostgreSQL of its own, hence no more.
+SPREAD := --numprocesses auto --maxprocesses 4 --dist loadfile
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo up down test test-fast lint types bench bench-booking bench-directory bench-load bench-pathways sizing faults exact alerts docs locust lock clean
 
@@ -63,11 +66,11 @@ up: install ## Start everything and leave it running.
 down: install ## Stop what `make up` started; the data stays.
 	$(BIN)/onward down
 
-test: install ## Run every test but the long ones, on a real Kafka and PostgreSQL.
-	$(BIN)/pytest -m "not faults and not exact and not promtool and not locust"
+test: install ## Run every test but the long ones, on a real Kafka and PostgreSQL, on each core.
+	$(BIN)/pytest $(SPREAD) -m "not faults and not exact and not promtool and not locust"
 
-test-fast: install ## Run the tests that need no Kafka and no PostgreSQL: under a minute.
-	$(BIN)/pytest -m "not backing and not exact and not locust"
+test-fast: install ## Run the tests that need no Kafka and no PostgreSQL.
+	$(BIN)/pytest $(SPREAD) -m "not backing and not exact and not locust"
 
 lint: install ## Check the code's form and that imports go one way only.
 	$(BIN)/ruff check .

@@ -26,6 +26,9 @@ SILENT_MS = 5_000
 Below the session time-out of Kafka's groups: a process that froze has lost its locks before others get its partitions.
 """
 
+MOST_HELD = 4
+"""How many works a service may have that one replica does alone, each on a connection that it keeps."""
+
 _HERE = Path(__file__).parent / "migrations"
 OUTBOX = _HERE / "outbox"
 AUDIT = _HERE / "audit"
@@ -46,6 +49,8 @@ class Database:
         self._migrations = migrations
         self._passwords = settings.database_passwords
         self.pool: asyncpg.Pool[asyncpg.Record]
+        self._held: asyncpg.Pool[asyncpg.Record]
+        """For what is done alone and for ever, so that no request and no batch ever waits for such a connection."""
 
     def migrate(self) -> None:
         """Make the role, the schema, and every table that is missing. Blocks; safe from many processes at once.
@@ -91,29 +96,33 @@ class Database:
         if self._passwords is not None:
             who = {"user": self.role, "password": password_of(self._passwords, self.role)}
         try:
-            self.pool = await asyncpg.create_pool(
-                self._url,
-                **who,
-                min_size=1,
-                max_size=self._size,
-                command_timeout=30,
-                init=self._trace if traces.of(self.schema) is not None else None,
-                # asyncpg's own asks the server at each release; here nothing outlives its `async with`.
-                reset=_nothing_to_reset,
-                server_settings={
-                    "role": self.role,
-                    "search_path": self.schema,
-                    "application_name": f"onward-{self.schema}",
-                    "idle_in_transaction_session_timeout": str(SILENT_MS),
-                    "jit": "off",
-                    # A generic plan made while a table was empty is ten times slower, and stays.
-                    "plan_cache_mode": "force_custom_plan",
-                },
-            )
+            self.pool = await self._open(1, self._size, **who)
+            self._held = await self._open(0, MOST_HELD, **who)
         except asyncpg.InvalidParameterValueError as error:  # the role does not exist
             raise NotMigrated(self.schema) from error
         except asyncpg.InvalidPasswordError as error:
             raise NotLetIn(self.role) from error
+
+    def _open(self, least: int, most: int, **who: Any) -> "asyncpg.Pool[asyncpg.Record]":
+        return asyncpg.create_pool(
+            self._url,
+            **who,
+            min_size=least,
+            max_size=most,
+            command_timeout=30,
+            init=self._trace if traces.of(self.schema) is not None else None,
+            # asyncpg's own asks the server at each release; here nothing outlives its `async with`.
+            reset=_nothing_to_reset,
+            server_settings={
+                "role": self.role,
+                "search_path": self.schema,
+                "application_name": f"onward-{self.schema}",
+                "idle_in_transaction_session_timeout": str(SILENT_MS),
+                "jit": "off",
+                # A generic plan made while a table was empty is ten times slower, and stays.
+                "plan_cache_mode": "force_custom_plan",
+            },
+        )
 
     async def _trace(self, connection: Any) -> None:
         tracer = traces.of(self.schema)
@@ -121,10 +130,11 @@ class Database:
             connection.add_query_logger(traces.Statements(tracer, self.schema))
 
     async def stop(self) -> None:
-        """Close the pool: waits for the connections in use, unless it is cancelled."""
-        pool: Any = getattr(self, "pool", None)
-        if pool is not None:
-            pool.terminate() if pool.is_closing() else await pool.close()
+        """Close the pools: waits for the connections in use, unless it is cancelled."""
+        pools: list[Any] = [getattr(self, name, None) for name in ("_held", "pool")]
+        for pool in pools:
+            if pool is not None:
+                pool.terminate() if pool.is_closing() else await pool.close()
 
     @property
     def use(self) -> tuple[int, int, int]:
@@ -137,11 +147,12 @@ class Database:
     async def alone(self, work: str) -> AsyncIterator["Connection | None"]:
         """A connection whose holder alone, of all replicas, does this work; none while another does.
 
-        By an advisory lock, which ends with the connection: a killed replica leaves nothing to expire.
+        By an advisory lock, which ends with the connection: a killed replica leaves nothing to expire. It is none of
+        the pool's, which `ONWARD_POOL_SIZE` counts.
         """
         digest = hashlib.sha256(f"{self.schema}/{work}".encode()).digest()
         lock = int.from_bytes(digest[:8], "big", signed=True)
-        async with self.pool.acquire() as connection:
+        async with self._held.acquire() as connection:
             alone = await connection.fetchval("select pg_try_advisory_lock($1)", lock)
             try:
                 yield connection if alone else None

@@ -207,3 +207,10 @@ async def test_one_replica_alone_does_a_work_of_its_schema(database: str) -> Non
                 assert fourth is not None
         async with two.alone("outbox") as after:
             assert after is not None
+
+
+async def test_what_is_done_alone_takes_no_connection_from_the_pool(alpha: Database) -> None:
+    """While works are held on to, each by one, as many connections as were asked for are there for all else."""
+    async with alpha.alone("first") as first, alpha.alone("second") as second, alpha.alone("first") as taken:
+        assert (True, True, None) == (first is not None, second is not None, taken)
+        assert 0 == alpha.use[0]

@@ -3,6 +3,7 @@
 import random
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from uuid import uuid4
 
 import httpx
 
@@ -19,9 +20,10 @@ MIDDLE = Position(latitude=52.90, longitude=-1.20)
 
 
 def incident_of(scenario: str) -> Incident:
-    """An incident of a scenario, whose patient can be reached."""
+    """An incident of a scenario, whose patient can be reached, under a key that nobody else has."""
     incidents = shift(11, [MIDDLE], lambda _: datetime.now(UTC), [scenario])
-    return next(one for one in incidents if one.submission.patient.contact.mobile is not None)
+    found = next(one for one in incidents if one.submission.patient.contact.mobile is not None)
+    return found.model_copy(update={"key": uuid4()})
 
 
 class NoScreen:

@@ -15,11 +15,18 @@ from services.cli.connection import TRUST, Connection
 from services.cli.watching import BEGINNING, follow
 from services.device.incidents import Incident
 from services.device.shift import shift
+from tests.journeys.conftest import Shared
 from tests.journeys.sending import MIDDLE, incident_of
 from tests.running import System
 
 pytestmark = pytest.mark.backing
 PATIENCE_SECONDS = 30.0
+
+
+@pytest.fixture
+def system(shared: Shared) -> System:
+    """Every service in a process of its own, for all of these journeys."""
+    return shared.system
 
 
 @pytest.fixture
@@ -98,6 +105,7 @@ async def test_one_key_is_one_referral_from_any_replica_and_after_a_restart(
     elsewhere = await refer(
         httpx.AsyncClient(base_url=system.url("another-gateway"), headers=client.headers, timeout=20), incident
     )
+    assert 0 == await asyncio.to_thread(system.terminate, "another-gateway")
     for name in ("gateway", "booking"):
         assert 0 == await asyncio.to_thread(system.terminate, name)
         system.start(name)
@@ -127,9 +135,11 @@ async def test_what_takes_longer_is_202_and_the_same_key_gives_the_outcome(
 
 
 async def test_with_booking_stopped_no_more_is_taken_in_than_can_be_answered(
-    system: System, client: httpx.AsyncClient, database: str, monkeypatch: pytest.MonkeyPatch
+    shared: Shared, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Past the limit 429, and no record; all that was taken in can be read at once, and is answered in the end."""
+    system = shared.system
+    taken_in = attempts(shared.database)
     monkeypatch.setenv("ONWARD_GATEWAY_UNSETTLED_AT_ONCE", "5")
     for name in ("gateway", "booking"):
         await asyncio.to_thread(system.terminate, name)
@@ -143,13 +153,23 @@ async def test_with_booking_stopped_no_more_is_taken_in_than_can_be_answered(
 
     assert [202] * 5 + [429] == [one.status_code for one in answers]
     assert [200] * 5 == [one.status_code for one in reads]
-    with psycopg.connect(database) as connection:
-        assert (5,) == connection.execute("select count(*) from gateway.attempts").fetchone()
+    assert 5 == attempts(shared.database) - taken_in
 
     system.start("booking")
     async with asyncio.timeout(PATIENCE_SECONDS):
         while [201] * 6 != [(await refer(client, incident)).status_code for incident in incidents]:
             pass
+    monkeypatch.undo()
+    await asyncio.to_thread(system.terminate, "gateway")
+    system.start("gateway")
+    await asyncio.to_thread(system.wait_until_ready)
+
+
+def attempts(database: str) -> int:
+    """How many submissions the gateway has kept."""
+    with psycopg.connect(database) as connection:
+        (count,) = connection.execute("select count(*) from gateway.attempts").fetchone() or (0,)
+    return int(count)
 
 
 async def test_a_faulty_submission_is_refused_with_every_fault(system: System, client: httpx.AsyncClient) -> None:
