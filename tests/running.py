@@ -18,7 +18,7 @@ from services.chassis.kafka import Kafka
 from services.chassis.settings import Settings
 from services.composition import SERVICES, make_passwords, migrate
 
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 PORTS = range(29000 + 100 * (WORKER % 10), 29100 + 100 * (WORKER % 10))
 """Of this worker alone: one that runs beside it must not be given a port between its choice and its use."""
