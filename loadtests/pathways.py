@@ -29,7 +29,7 @@ from loadtests.lookups import over_http
 from loadtests.open_loop import percentile
 from loadtests.peers.ground import spare_the_collector
 from loadtests.peers.postgis import PostGis, postgis
-from loadtests.searches import dense, index_of, reports_on, rules, rural, searches, services_of
+from loadtests.searches import HOLIDAYS, dense, index_of, reports_on, rules, rural, searches, services_of
 from services.pathways.index import Snapshot
 from services.pathways.request import SearchRequest
 from services.pathways.search import places_of_many, search_many
@@ -194,7 +194,7 @@ def _plain_search(
 ) -> Callable[[SearchRequest], list[str]]:
     """The plain search of the tests, which are no package that is installed, on this directory."""
     plainly: Any = importlib.import_module("tests.plain_asking")
-    site = plainly.site_of(decided)
+    site = plainly.site_of(decided, HOLIDAYS)
     return lambda one: plainly.ids(services, reports, one, site)
 
 

@@ -13,6 +13,7 @@ from contracts.directory import (
     ServiceListedData,
 )
 from contracts.people import Age, Gender
+from services.chassis.public_holidays import public_holidays
 from services.chassis.versioned_table import read_table
 from services.pathways.codes import CodeTable
 from services.pathways.index import Index
@@ -27,6 +28,7 @@ DAYS = 9
 """Of opening hours that a database has written out: the week of the searches and what they look ahead."""
 SETTINGS = PathwaysSettings()
 CODES = read_table(SETTINGS.codes, CodeTable)
+HOLIDAYS = public_holidays({})
 CITIES = 12
 VILLAGE = 20_000
 """People of a town that counts as rural; what is asked for lies some way out of it."""
@@ -67,7 +69,7 @@ def reports_on(services: Sequence[Service]) -> dict[str, CapacityReportedData]:
 
 def index_of(services: Sequence[Service], reports: Mapping[str, CapacityReportedData]) -> Index:
     """An index that has read them."""
-    index, none = Index(rules()), UUID(int=1)
+    index, none = Index(rules(), public_holidays=HOLIDAYS), UUID(int=1)
     index.apply(list(_events(services, reports, none)))
     return index
 

@@ -45,7 +45,6 @@ SITE = Site(
 RULES = SearchRules.model_validate(
     {
         "distances": SITE.distances,
-        "public_holidays": SITE.holidays,
         "ranks": {
             "national": SITE.national_ranks,
             "local_authorities": SITE.local_authority_ranks,
@@ -306,7 +305,7 @@ def compare(asked: bytes, drawn: list[bytes]) -> list[str]:
     services = [one for one, _ in pairs]
     reports = {report.data.service_id: report.data for _, report in pairs if report is not None}
     expected = plain_search.search(services, reports, query, SITE)
-    index = Index(RULES, CAPACITY_ORDER)
+    index = Index(RULES, CAPACITY_ORDER, SITE.holidays)
     index.apply([*map(listed, services), *(report for _, report in pairs if report is not None)])
     request = request_of(query)
     ranked = search(index.snapshot, request)

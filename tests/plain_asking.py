@@ -1,6 +1,7 @@
 """Asks the plain search what the index is asked: for tests and benchmarks that hold one against the other."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 
 from contracts.directory import CapacityReportedData, Service
 from services.pathways.request import SearchRequest
@@ -9,10 +10,10 @@ from tests import plain_search
 from tests.plain_search import Query, Site
 
 
-def site_of(rules: SearchRules) -> Site:
+def site_of(rules: SearchRules, public_holidays: frozenset[date] = frozenset()) -> Site:
     """Search rules as the plain search takes them; capacity does not count in the order."""
     return Site(
-        holidays=rules.public_holidays,
+        holidays=public_holidays,
         distances=rules.distances,
         national_ranks=rules.ranks.national,
         local_authority_ranks=rules.ranks.local_authorities,

@@ -23,15 +23,17 @@ import asyncpg
 import psutil
 
 from contracts.directory import CapacityReportedData, Service
+from contracts.opening_hours import Timetable
 from contracts.people import Age, Gender
 from loadtests.searches import DAYS, MONDAY
+from services.chassis.public_holidays import public_holidays
 from services.pathways.asked import session_minutes
 from services.pathways.globe import Square
-from services.pathways.opening_hours import Timetable
 from services.pathways.ranking import MOST_CANDIDATES
 from services.pathways.request import SearchRequest
 from services.pathways.search_rules import LOWEST_RANK, SearchRules
 
+HOLIDAYS = public_holidays({})
 PACKAGE = "postgresql-15-postgis-3"
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
 UNPRIVILEGED = "postgres"
@@ -213,7 +215,7 @@ class PostGis:
         """Put a directory in the place of the one before, and index it."""
         await self._connection.execute("drop table if exists services, ranks; drop extension if exists postgis")
         await self._connection.execute(TABLES)
-        rows = [_row(service, reports.get(service.service_id), self._rules) for service in services]
+        rows = [_row(service, reports.get(service.service_id)) for service in services]
         await self._connection.copy_records_to_table("services", records=rows, columns=_COLUMNS)
         await self._connection.copy_records_to_table("ranks", records=_ranks(self._rules))
         for statement in filter(str.strip, INDEXES.split(";")):
@@ -228,14 +230,14 @@ _COLUMNS = [
 ]
 
 
-def _row(service: Service, report: CapacityReportedData | None, rules: SearchRules) -> tuple[Any, ...]:
+def _row(service: Service, report: CapacityReportedData | None) -> tuple[Any, ...]:
     infinity = float("inf")
     youngest, oldest = service.age_from, service.age_until
     met = [f"{group.code}/{code}" for group in service.symptom_groups for code in group.discriminators or ("*",)]
     red_until = None
     if report is not None and report.capacity == "red":
         red_until = report.resets_at or datetime.max.replace(tzinfo=MONDAY.tzinfo)
-    timetable = Timetable(service.hours, rules.public_holidays)
+    timetable = Timetable(service.hours, HOLIDAYS)
     return (
         *(service.service_id, 1, service.name, service.service_type, service.organisation, service.telephone),
         *(service.instructions, service.booking, service.accept_within_minutes),

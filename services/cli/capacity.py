@@ -6,11 +6,11 @@ from typing import Annotated, Any
 import httpx
 import typer
 
+from contracts.opening_hours import LONDON
 from services.cli import local
 from services.cli.connection import TRUST, AsJson, Connection, Folder, Token, Url, answered, connect
 from services.cli.speaking import print_json
 from services.pathways.capacity import DEFAULT_RESET_MINUTES
-from services.pathways.opening_hours import LONDON
 
 SECONDS = 20.0
 

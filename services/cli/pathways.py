@@ -8,11 +8,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from contracts.opening_hours import LONDON
 from services.cli import local
 from services.cli.capacity import clock, in_words
 from services.cli.connection import TRUST, AsJson, Connection, Folder, Organisation, Token, Url, answered, connect
 from services.cli.speaking import out, print_json
-from services.pathways.opening_hours import LONDON
 
 SECONDS = 20.0
 WIDEST = 46

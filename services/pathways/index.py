@@ -6,7 +6,7 @@ makes a new snapshot, when one is next asked for; one that was handed out stays 
 
 from bisect import bisect_left, insort
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from math import inf
 from sys import getsizeof
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from contracts.directory import (
     ServiceListed,
 )
 from contracts.envelope import Event
+from contracts.opening_hours import Timetable
 from contracts.people import Age, Gender, Position
 from contracts.placements import Candidate
 from contracts.topics import Topic
@@ -41,7 +42,6 @@ from services.pathways.criteria import (
 )
 from services.pathways.globe import on_the_globe
 from services.pathways.opening_board import Hours, OpeningBoards
-from services.pathways.opening_hours import Timetable
 from services.pathways.search_rules import MOST_TYPES, SearchRules
 
 CAPACITIES: tuple[Status, ...] = ("unknown", "green", "amber", "red")
@@ -99,8 +99,8 @@ class Order(NamedTuple):
 class Registers:
     """What the columns hold numbers of. They only grow: what an older snapshot refers to stays."""
 
-    def __init__(self, rules: SearchRules) -> None:
-        self._public_holidays = rules.public_holidays
+    def __init__(self, public_holidays: frozenset[date]) -> None:
+        self._public_holidays = public_holidays
         self.organisations: Register[str] = Register()
         self.patients: Register[Patients] = Register()
         self.clinical: Register[Clinical] = Register()
@@ -288,8 +288,14 @@ def keys_of(service_type: Numbers | int, latitude: Floats, longitude: Floats) ->
 class Index:
     """Keeps what the topics say, and makes a snapshot of it when one is asked for."""
 
-    def __init__(self, rules: SearchRules | None = None, capacity_order: CapacityOrder | None = None) -> None:
+    def __init__(
+        self,
+        rules: SearchRules | None = None,
+        capacity_order: CapacityOrder | None = None,
+        public_holidays: frozenset[date] = frozenset(),
+    ) -> None:
         self._rules = rules or SearchRules()
+        self._public_holidays = public_holidays
         self._slots: dict[str, int] = {}
         self._by_slot: list[str] = []
         """Their ids."""
@@ -307,7 +313,7 @@ class Index:
         self._snapshot = Snapshot(
             rules=self._rules,
             capacity_order=capacity_order if capacity_order is not None and capacity_order.counts else None,
-            registers=Registers(self._rules),
+            registers=Registers(self._public_holidays),
             slots=self._slots,
             ids=self._by_slot,
             entries=[],
@@ -381,7 +387,7 @@ class Index:
         registers = last.registers
         self._replaced += sum(slot < len(last.entries) for slot in listed)
         if self._replaced > size + 10_000:  # by now most of what is registered may be of nobody any more
-            registers, listed, self._replaced = Registers(self._rules), list(range(size)), 0
+            registers, listed, self._replaced = Registers(self._public_holidays), list(range(size)), 0
         columns = last.columns.with_rows(listed, [registers.row(slot, entries[slot]) for slot in listed], size)
         columns = columns.with_rows(reported, [capacity_row(entries[slot].reported) for slot in reported], size)
         columns = self._with_places(columns, range(len(last.entries), size))

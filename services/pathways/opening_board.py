@@ -10,9 +10,9 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from contracts.opening_hours import DAY, Timetable
 from services.pathways.columns import NEVER, ByCode, Numbers
 from services.pathways.criteria import BITS
-from services.pathways.opening_hours import DAY, Timetable
 
 MINUTES_A_DAY = 1440
 AHEAD_DAYS = 3

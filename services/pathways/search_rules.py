@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from datetime import date
 from functools import cached_property, lru_cache
 from typing import Annotated, Literal, NamedTuple
 
@@ -92,7 +91,6 @@ class SearchRules(VersionedTable):
     ranks: Strategies = Strategies()
     one_of_a_type: tuple[ServiceType, ...] = (138, 100, 133, 130, 137, 139)
     """Types of which the best one is taken; of all others the best two (Directory of Services)."""
-    public_holidays: frozenset[date] = frozenset()
 
     @property
     def most_of_each_type(self) -> Numbers:

@@ -16,6 +16,7 @@ from services.chassis.lean import lean
 from services.chassis.log import logger
 from services.chassis.metrics import INDEX_BYTES, INDEX_SERVICES, OUTBOX_OLDEST, OUTBOX_WAITING
 from services.chassis.outbox import Outbox
+from services.chassis.public_holidays import public_holidays
 from services.chassis.service import Service
 from services.chassis.settings import Settings
 from services.chassis.versioned_table import read_table
@@ -59,7 +60,8 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     database = Database(settings, "pathways", MIGRATIONS, OUTBOX, AUDIT)
     service = Service("pathways", settings, database=database)
     codes = read_table(own.codes, CodeTable)
-    index = Index(read_table(own.search_rules, SearchRules), CapacityOrder.read(own.capacity_order))
+    order, holidays = CapacityOrder.read(own.capacity_order), public_holidays(environ)
+    index = Index(read_table(own.search_rules, SearchRules), order, holidays)
     listed = service.follows([Topic.SERVICES, Topic.CAPACITY], index.apply, since="beginning")
     free_slots = FreeSlots()
     service.follows([Topic.DIARIES], free_slots.learn, since="beginning")

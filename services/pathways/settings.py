@@ -22,7 +22,7 @@ class PathwaysSettings(BaseModel):
     codes: Path = SHIPPED / "codes.toml"
     """Which codes stand for each presentation."""
     search_rules: Path = SHIPPED / "search-rules.toml"
-    """Search distances, ranks of service types, public holidays."""
+    """Search distances, ranks of service types."""
     capacity_order: Path = CAPACITY_ORDER
     """The table of how capacity and its age count in the order."""
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.directory import DAYS, OpeningHours, OpeningPeriod, SpecifiedDate
-from services.pathways.opening_hours import Timetable
+from contracts.opening_hours import Timetable
 
 WEEKDAYS = DAYS[:5]
 

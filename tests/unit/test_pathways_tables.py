@@ -1,6 +1,5 @@
 """A site's tables: codes for presentations, and how the directory is searched. Faults are named."""
 
-from datetime import date
 from pathlib import Path
 
 import pytest
@@ -125,7 +124,7 @@ rules.fast = { symptom_group = "G1", discriminators = ["D2"], disposition = "X1"
         ('name = "half a', "it is not TOML: "),
         ('name = "a"\nversion = "1"\nranks.national = { 105 = 11 }', "ranks.national.105: "),
         ('name = "a"\nversion = "1"\ndistances = { EX1 = 0.5 }', "distances.EX1: "),
-        ('name = "a"\nversion = "1"\npublic_holidays = [2026-01-01]\nholidays = []', "holidays: "),
+        ('name = "a"\nversion = "1"\nholidays = []', "holidays: "),
     ],
 )
 def test_a_fault_of_search_rules_is_named(tmp_path: Path, text: str, expected: str) -> None:
@@ -174,11 +173,3 @@ def test_whose_ranks_count() -> None:
     assert [("LA", {105: 2}), ("C", {105: 3}), ("national", {105: 1}), ("national", {105: 1})] == list(
         map(ranks.of, areas)
     )
-
-
-def test_public_holidays_of_england() -> None:
-    """Eight a year. Easter is where it is, and a holiday at a week-end is kept on a weekday."""
-    by_year = {year: {day for day in RULES.public_holidays if day.year == year} for year in (2026, 2027, 2028)}
-    assert [8, 8, 8] == [len(days) for days in by_year.values()]
-    assert {date(2026, 4, 6), date(2027, 3, 29), date(2028, 4, 17)} <= RULES.public_holidays  # Easter Mondays
-    assert {day for day in RULES.public_holidays if day.weekday() > 4} == set()
