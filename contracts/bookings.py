@@ -33,6 +33,17 @@ class Tried(Data):
     why: Refusal
 
 
+class HeldHour(Data):
+    """A place in an hour of a service that takes so many patients an hour."""
+
+    begins: AwareDatetime
+    come_by: AwareDatetime = Field(
+        description="when somebody should have come: as the hour ends, or sooner where the patient may not wait so long"
+    )
+    taken: int = Field(ge=1, description="patients whom the hour holds, this one included")
+    patients: int = Field(ge=1, description="patients whom the hour takes")
+
+
 class BookingConfirmedData(Data):
     """Where, when and why; what was tried; who owns the referral and what happens next."""
 
@@ -42,6 +53,7 @@ class BookingConfirmedData(Data):
     starts_at: AwareDatetime | None = Field(default=None, description="the slot, where one is held")
     slot_minutes: int | None = Field(default=None, ge=1)
     acceptance_due: AwareDatetime | None = Field(default=None, description="where a place is held")
+    hour: HeldHour | None = Field(default=None, description="where the service takes so many patients an hour")
     reference: str = Field(pattern=r"^[0-9]{12}$", description="12 digits that the patient is told")
     tried: tuple[Tried, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
@@ -81,7 +93,7 @@ class Held(Data):
     placement_id: UUID
     reference: str = Field(pattern=r"^[0-9]{12}$")
     service_id: ServiceId
-    starts_at: AwareDatetime | None = Field(default=None, description="the slot, where one was held")
+    starts_at: AwareDatetime | None = Field(default=None, description="the slot or the hour, where one was held")
 
 
 class BookingReleased(Event, type="booking.released", topic=Topic.BOOKINGS, classification="operational"):

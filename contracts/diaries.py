@@ -18,7 +18,7 @@ class FreeSlot(Data):
 
 
 class DiaryReportedData(Data):
-    """The next free slots of a service that books by slots, and its version. Readers keep the highest version."""
+    """The next free slots or hours of a service that has some, and its version. Readers keep the highest version."""
 
     version: int = Field(ge=1)
     service_id: ServiceId

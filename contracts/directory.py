@@ -125,6 +125,12 @@ class Service(Data):
     booking: BookingKind = "delivery"
     accept_within_minutes: int | None = Field(default=None, ge=1, le=10_000)
     sessions: tuple[SlotSession, ...] = ()
+    patients_an_hour: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="of a service without slots: how many new patients it takes in each hour in which it is open",
+    )
 
     @model_validator(mode="after")
     def _booking_is_whole(self) -> "Service":
@@ -132,6 +138,8 @@ class Service(Data):
             raise ValueError("a service that books by slots needs at least one session")
         if self.booking == "acceptance" and self.accept_within_minutes is None:
             raise ValueError("a service that books by acceptance needs accept_within_minutes")
+        if self.booking == "slots" and self.patients_an_hour is not None:
+            raise ValueError("a service that books by slots takes as many as its sessions say, not patients_an_hour")
         return self
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from contracts.actions import ActionName, CancellationReason, OutcomeKind, RejectionReason, Words
+from contracts.bookings import HeldHour
 from contracts.brief import Acuity, Brief
 from contracts.envelope import Data, Event, Text
 from contracts.people import Desk, OrganisationCode, PatientIdentity, Referrer
@@ -57,6 +58,7 @@ class Place(Data):
     starts_at: AwareDatetime | None = None
     slot_minutes: int | None = Field(default=None, ge=1)
     acceptance_due: AwareDatetime | None = None
+    hour: HeldHour | None = None
     reference: str = Field(pattern=r"^[0-9]{12}$")
 
 

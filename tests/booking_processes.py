@@ -160,7 +160,12 @@ FAULTS = {
         select p.placement_id from placements p join bookings b using (placement_id)
         where (p.told::json #>> '{data,reference}', p.told::json #>> '{data,service,service_id}')
             <> (b.reference, b.service_id)
-            or (p.told::json #>> '{data,starts_at}')::timestamptz is distinct from b.starts_at""",
+            or coalesce(p.told::json #>> '{data,starts_at}', p.told::json #>> '{data,hour,begins}')::timestamptz
+                is distinct from b.starts_at""",
+    "more patients are held in an hour than the service takes": """
+        select s.service_id, date_trunc('hour', s.starts_at) from slots s join diaries d using (service_id)
+        where d.patients_an_hour is not null and not s.withdrawn
+        group by 1, 2, d.patients_an_hour having sum(s.held) > d.patients_an_hour""",
     "a release says something else than what was held": """
         select reference from bookings
         where (released::json #>> '{data,reference}', released::json #>> '{data,placement_id}',
@@ -186,8 +191,8 @@ async def false_fulls(process: Booking, outcomes: Sequence[Any]) -> list[tuple[s
     """Services that were said to be full, and have a slot in time at the end: nothing was ever given back."""
     free = dict(
         await process.rows(
-            """select service_id, min(starts_at) from slots
-            where held < capacity and not withdrawn and starts_at >= $1 group by service_id""",
+            """select d.service_id, min(s.starts_at) from diaries d
+            cross join lateral free_slots(d.service_id, d.patients_an_hour, $1) s group by 1""",
             NOON + LEAD,
         )
     )

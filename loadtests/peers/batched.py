@@ -150,8 +150,8 @@ async def _lock(connection: Any, requests: Sequence[BookingRequested], now: date
     until = max(latest_start(request, now) for request in bookable)
     diaries: dict[str, Diary] = {}
     for row in await connection.fetch(LOCK_DIARIES, list(wanted), list(wanted.values()), now + ground.LEAD, until):
-        service_id, booking, active, accept_within_minutes, starts_at, minutes, free = row
-        diary = diaries.setdefault(service_id, Diary(service_id, booking, active, accept_within_minutes))
+        *of_diary, starts_at, minutes, free = row
+        diary = diaries.setdefault(of_diary[0], Diary(*of_diary))
         if starts_at is not None:
             diary.add(starts_at, minutes, free)
     return diaries

@@ -1,80 +1,32 @@
-"""Diaries: which slots a session makes, and which slot each placement is given. Pure: values in, values out."""
+"""Diaries: which slot each placement is given. Pure: values in, values out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
-from contracts.bookings import Tried, WhyExhausted
-from contracts.directory import DAYS, SlotSession
+from contracts.bookings import HeldHour, Refusal, Tried, WhyExhausted
 from contracts.placements import BookingKind, BookingRequested, Candidate
+from services.booking.hours import held_hour
 from services.chassis.lean import lean
 
 LeanTried = lean(Tried)
 
-LONDON = ZoneInfo("Europe/London")
 NO_CLOCK_TIME_WINDOW = timedelta(minutes=60)
 """Where a disposition names no time, within the hour (as the Directory of Services searches)."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Slot:
-    """Room for some patients from an instant, for some minutes."""
-
-    starts_at: datetime
-    minutes: int
-    capacity: int
-
-
-def slots_between(sessions: Sequence[SlotSession], begin: datetime, end: datetime) -> list[Slot]:
-    """The slots that sessions make from `begin` until before `end`, in order.
-
-    Sessions are in clock time of Europe/London, slots are instants in UTC. On the night when clocks go forward the hour
-    that does not exist has no slots; when they go back the repeated hour has slots once, the first time. Slots of one
-    session never overlap. Where two sessions begin a slot at one instant, the first in the list makes it.
-    """
-    slots: dict[datetime, Slot] = {}
-    # The day before may still run at the beginning, and the day before that may run into it.
-    first, last = begin.astimezone(LONDON).date() - timedelta(days=2), end.astimezone(LONDON).date()
-    for session in sessions:
-        length, over = timedelta(minutes=session.slot_minutes), datetime.min.replace(tzinfo=UTC)
-        for starts_at in _starts(session, first, last):
-            if starts_at < over:  # a slot that runs into the missing hour is longer on the clock
-                continue
-            over = starts_at + length
-            if begin <= starts_at < end:
-                slots.setdefault(starts_at, Slot(starts_at, session.slot_minutes, session.capacity))
-    return sorted(slots.values())
-
-
-def _starts(session: SlotSession, first: date, last: date) -> Iterator[datetime]:
-    begins, ends = _minutes(session.begins), _minutes(session.ends)
-    if ends <= begins:  # past midnight
-        ends += 24 * 60
-    for number in range((last - first).days + 1):
-        day = first + timedelta(days=number)
-        if DAYS[day.weekday()] not in session.days:
-            continue
-        midnight = datetime.combine(day, time())
-        for minute in range(begins, ends - session.slot_minutes + 1, session.slot_minutes):
-            local = midnight + timedelta(minutes=minute)
-            instant = local.replace(tzinfo=LONDON).astimezone(UTC)
-            if instant.astimezone(LONDON).replace(tzinfo=None) == local:
-                yield instant
-
-
-def _minutes(clock: str) -> int:
-    return int(clock[:2]) * 60 + int(clock[3:])
-
-
 class Room(NamedTuple):
-    """What a diary has for a patient: a slot, or a time by which they must be accepted, or neither."""
+    """What a diary has for a patient: a slot, or a time by which they must be accepted, or neither.
+
+    A place in an hour is held as a slot is, and says which.
+    """
 
     starts_at: datetime | None = None
     slot_minutes: int | None = None
     acceptance_due: datetime | None = None
+    hour: HeldHour | None = None
 
 
 @dataclass(slots=True)
@@ -85,6 +37,7 @@ class Diary:
     booking: BookingKind
     active: bool
     accept_within_minutes: int | None = None
+    patients_an_hour: int | None = None
     starts: list[datetime] = field(default_factory=list)
     minutes: list[int] = field(default_factory=list)
     free: list[int] = field(default_factory=list)
@@ -107,23 +60,35 @@ class Diary:
 
     def room(self, until: datetime, now: datetime) -> Room | None:
         """What there is for a patient who is to be seen by `until`, held now; none where it is full."""
-        if self.booking == "slots":
-            slot = self.take(until)
-            return Room(*slot) if slot else None
+        begins = minutes = due = hour = None
         if self.booking == "acceptance":
-            return Room(acceptance_due=now + timedelta(minutes=self.accept_within_minutes or 0))
-        return Room()
+            due = now + timedelta(minutes=self.accept_within_minutes or 0)
+        if self.booking == "slots" or self.patients_an_hour is not None:
+            taken = self.take(until)
+            if taken is None:
+                return None
+            begins, minutes = taken
+            if self.patients_an_hour is not None:
+                hour = held_hour(begins, minutes, self.free[self.first_free], self.patients_an_hour, until)
+                due = min(due, hour.come_by) if due else None  # who has not come by then has not accepted
+        return Room(begins, minutes, due, hour)
+
+    @property
+    def full(self) -> Refusal:
+        """Why there is no room, where there is none."""
+        return "no free slot in time" if self.patients_an_hour is None else "no place this hour"
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a placement was given: a service, with a slot or a time by which it must accept, or neither."""
+    """What a placement was given: a service, with what its diary has for the patient."""
 
     service: Candidate
     place: int
     starts_at: datetime | None = None
     slot_minutes: int | None = None
     acceptance_due: datetime | None = None
+    hour: HeldHour | None = None
     tried: tuple[Tried, ...] = ()
 
 
@@ -184,7 +149,7 @@ def _place(request: BookingRequested, diaries: Mapping[str, Diary], now: datetim
         elif room := diary.room(until, now):
             return Given(candidate, place, *room, tried=tuple(tried))
         else:
-            tried.append(LeanTried(service_id=candidate.service_id, name=candidate.name, why="no free slot in time"))
+            tried.append(LeanTried(service_id=candidate.service_id, name=candidate.name, why=diary.full))
     wait_until = request.data.wait_until
     return Refused(tuple(tried), waits=wait_until is not None and now < wait_until)
 

@@ -27,7 +27,7 @@ COUNTED_AHEAD = timedelta(hours=24)
 """So far ahead free places are counted. Counting all that diaries hold would cost seven times as much."""
 
 ALL = """
-select service_id from diaries where booking = 'slots'
+select service_id from diaries where has_slots
 """
 
 STALE = """
@@ -38,7 +38,7 @@ select service_id from diary_reports where stale_at < $1 order by stale_at limit
 ADD_REPORTS = """
 -- A diary's first report: version 0 says nothing yet. Sorted, as everything here that locks several rows.
 insert into diary_reports (service_id)
-select service_id from diaries where service_id = any($1::text[]) and booking = 'slots' order by service_id
+select service_id from diaries where service_id = any($1::text[]) and has_slots order by service_id
 on conflict do nothing
 """
 
@@ -50,21 +50,19 @@ select service_id, version, said from diary_reports where service_id = any($1::t
 FREE = """
 -- The next free slots of each diary, and how many patients it still takes for a while. In a statement of its own after
 -- the lock: a report under a higher version never says something older.
-select d.service_id, n.begins, n.minutes, n.free, c.places
+select d.service_id, d.patients_an_hour, n.begins, n.minutes, n.free, c.places
 from unnest($1::text[]) w (service_id) join diaries d using (service_id)
 cross join lateral (
     select array_agg(f.starts_at) begins, array_agg(f.minutes) minutes, array_agg(f.free) free from (
-        select s.starts_at, s.minutes, s.capacity - s.held as free from slots s
-        where s.service_id = d.service_id and s.starts_at >= $2 and s.held < s.capacity and not s.withdrawn and d.active
-        order by s.starts_at limit $4
+        select s.starts_at, s.minutes, s.free from free_slots(d.service_id, d.patients_an_hour, $2) s
+        where d.active order by s.starts_at limit $4
     ) f
 ) n
 cross join lateral (
-    select coalesce(sum(s.capacity - s.held), 0)::integer places from slots s
-    where s.service_id = d.service_id and s.starts_at >= $2 and s.starts_at < $3
-        and s.held < s.capacity and not s.withdrawn and d.active
+    select coalesce(sum(s.free), 0)::integer places from free_slots(d.service_id, d.patients_an_hour, $2) s
+    where s.starts_at < $3 and d.active
 ) c
-where d.booking = 'slots'
+where d.has_slots
 """
 
 TOLD = """
@@ -74,12 +72,12 @@ where r.service_id = t.service_id
 """
 
 DIARY = """
-select booking, active from diaries where service_id = $1
+select booking, active, patients_an_hour from diaries where service_id = $1
 """
 
 PAGE = """
-select starts_at, minutes, capacity - held as free from slots
-where service_id = $1 and starts_at >= $2 and starts_at < $3 and held < capacity and not withdrawn
+select starts_at, minutes, free from free_slots($1, $5, $2)
+where starts_at < $3 and ($6::timestamptz is null or starts_at >= $6)
 order by starts_at limit $4
 """
 
@@ -154,11 +152,18 @@ class FreeSlots:
                 until=until,
             )
             told.append(DiaryReported.first(data, id=self._new_id(), source=SOURCE, subject=service_id, time=now))
-            rows.append((service_id, version, said, next_free[0].begins - self._lead if next_free else None))
+            rows.append((service_id, version, said, self._stale_at(diary, next_free)))
         if told:
             await connection.execute(TOLD, *(list(column) for column in zip(*rows, strict=True)))
             await self._outbox.put(connection, told)
         return told
+
+    def _stale_at(self, diary: asyncpg.Record, next_free: Sequence[FreeSlot]) -> datetime | None:
+        """From when on the first of these slots can no longer be held."""
+        if not next_free:
+            return None
+        over = next_free[0].minutes if diary["patients_an_hour"] is not None else 0
+        return next_free[0].begins + timedelta(minutes=over) - self._lead
 
     async def page(self, service_id: str, *, begin: datetime | None, until: datetime, limit: int) -> Page | None:
         """Free slots that begin from `begin` until before `until`; none where booking knows no such service."""
@@ -170,7 +175,8 @@ class FreeSlots:
                 return None
             found: list[asyncpg.Record] = []
             if diary["active"]:
-                found = await connection.fetch(PAGE, service_id, max(begin or earliest, earliest), until, limit + 1)
+                an_hour = diary["patients_an_hour"]
+                found = await connection.fetch(PAGE, service_id, earliest, until, limit + 1, an_hour, begin)
         slots = [FreeSlot(begins=row["starts_at"], minutes=row["minutes"], free=row["free"]) for row in found]
         return Page(diary["booking"], now, slots[:limit], slots[limit].begins if len(slots) > limit else None)
 

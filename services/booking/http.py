@@ -22,7 +22,7 @@ class FreeSlotsShown(BaseModel):
     """Free slots of a service, the earliest first."""
 
     service_id: str
-    booking: BookingKind = Field(description="how it takes patients; only by `slots` are there any")
+    booking: BookingKind = Field(description="without `slots` there are hours, where it takes so many an hour")
     as_of: datetime
     slots: list[FreeSlot]
     more_from: datetime | None = Field(description="ask with this `from` for more; none where there are none")

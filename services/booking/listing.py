@@ -1,52 +1,63 @@
 """Diaries as the directory lists them: their slots as time goes by, and who loses a held one by a change."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import asyncpg
 from pydantic import TypeAdapter
 
 from contracts.bookings import BookingDisplaced, DisplacedData
-from contracts.directory import Service, ServiceListed, SlotSession
+from contracts.directory import OpeningHours, Service, ServiceListed, SlotSession
 from contracts.envelope import effect_id
-from services.booking.diary import Slot, slots_between
+from contracts.opening_hours import Timetable
+from services.booking.hours import hour_of, hours_between
 from services.booking.outcome import SOURCE
+from services.booking.slots import Slot, slots_between
 from services.booking.waiting import WaitingList
 from services.chassis.database import Connection, Database
 from services.chassis.outbox import Outbox
 
 LIST = """
 -- Keep each service's newest version; a change makes its diary due for new slots.
-insert into diaries (service_id, version, active, booking, accept_within_minutes, sessions)
-select * from unnest($1::text[], $2::bigint[], $3::boolean[], $4::text[], $5::integer[], $6::text[])
+insert into diaries (service_id, version, active, booking, accept_within_minutes, sessions, patients_an_hour, hours)
+select * from unnest(
+    $1::text[], $2::bigint[], $3::boolean[], $4::text[], $5::integer[], $6::text[], $7::integer[], $8::text[]
+)
 on conflict (service_id) do update set
     version = excluded.version, active = excluded.active, booking = excluded.booking,
     accept_within_minutes = excluded.accept_within_minutes, sessions = excluded.sessions,
+    patients_an_hour = excluded.patients_an_hour, hours = excluded.hours,
     slots_until = case
-        when (diaries.sessions, diaries.active, diaries.booking)
-            = (excluded.sessions, excluded.active, excluded.booking)
+        when (diaries.sessions, diaries.active, diaries.booking, diaries.patients_an_hour, diaries.hours)
+            is not distinct from
+            (excluded.sessions, excluded.active, excluded.booking, excluded.patients_an_hour, excluded.hours)
         then diaries.slots_until
     end
 where diaries.version < excluded.version
 """
 
 CLOSED = """
--- Those that take nobody by slots any more, or never did.
-select service_id from diaries where service_id = any($1::text[]) and not (active and booking = 'slots')
+-- Those that have no slots any more, or never had.
+select service_id from diaries where service_id = any($1::text[]) and not (active and has_slots)
 """
 
 DUE = """
 -- Diaries whose slots do not reach the horizon, of those named or of all, locked in the order that settling locks them.
-select service_id, sessions, slots_until from diaries
-where booking = 'slots' and active and (slots_until is null or slots_until < $1)
+select service_id, sessions, patients_an_hour, hours, slots_until from diaries
+where has_slots and active and (slots_until is null or slots_until < $1)
     and ($3::text[] is null or service_id = any($3))
 order by service_id limit $2 for no key update
 """
 
 CLEAR = """
 -- A new template changes only slots that nobody holds; held ones stay, but take nobody more.
-with gone as (delete from slots where service_id = any($1::text[]) and held = 0 and starts_at >= $2)
-update slots set withdrawn = true where service_id = any($1::text[]) and held > 0 and starts_at >= $2
+with changed as (
+    select * from unnest($1::text[], $2::timestamptz[]) c (service_id, begins)
+), gone as (
+    delete from slots s using changed c where s.service_id = c.service_id and s.starts_at >= c.begins and s.held = 0
+)
+update slots s set withdrawn = true from changed c
+where s.service_id = c.service_id and s.starts_at >= c.begins and s.held > 0
 """
 
 ADD_SLOTS = """
@@ -59,7 +70,8 @@ where slots.minutes = excluded.minutes and slots.held <= excluded.capacity
 
 DISPLACE = """
 -- Of each slot to come that was withdrawn: the bookings beyond those that the new template has room for at that time,
--- the last to be settled first. Each is told once, whatever becomes of the template afterwards.
+-- the last to be settled first. Each is told once, whatever becomes of the template afterwards. A service
+-- that no longer says how many it takes an hour takes those whom it has.
 with room as (
     select * from unnest($3::text[], $4::timestamptz[], $5::integer[], $6::integer[])
         r (service_id, starts_at, minutes, capacity)
@@ -67,10 +79,12 @@ with room as (
     select b.reference, p.placement_id, p.referral_id, p.told, coalesce(r.capacity, 0) as room,
         row_number() over (partition by s.service_id, s.starts_at order by p.settled_at, p.placement_id) as place
     from slots s
+    join diaries d on d.service_id = s.service_id
     join bookings b on b.service_id = s.service_id and b.starts_at = s.starts_at and b.released_at is null
     join placements p on p.placement_id = b.placement_id
     left join room r on r.service_id = s.service_id and r.starts_at = s.starts_at and r.minutes = s.minutes
     where s.service_id = any($1::text[]) and s.withdrawn and s.starts_at > $2
+        and (d.has_slots or not d.active or p.told::json #>> '{data,hour}' is null)
 )
 update bookings b set displaced_at = $2 from booked
 where b.reference = booked.reference and booked.place > booked.room and b.displaced_at is null
@@ -83,6 +97,7 @@ update diaries set slots_until = $2 where service_id = any($1::text[])
 """
 
 _SESSIONS = TypeAdapter(tuple[SlotSession, ...])
+_HOURS = TypeAdapter(OpeningHours)
 DIARIES_AT_ONCE = 10
 """A few, for a thousand slots each take some milliseconds in which nothing else runs."""
 ONE_MORE_DAY = timedelta(days=1)
@@ -101,6 +116,7 @@ class Listings:
         *,
         clock: Callable[[], datetime],
         horizon: timedelta,
+        public_holidays: frozenset[date] = frozenset(),
     ) -> None:
         """`changed` is told of the diaries whose free slots may be others than they were."""
         self._database = database
@@ -109,6 +125,7 @@ class Listings:
         self._changed = changed
         self._clock = clock
         self._horizon = horizon
+        self._public_holidays = public_holidays
 
     async def list_services(self, events: Sequence[ServiceListed]) -> None:
         """Keep the newest version of each service. A changed diary is never seen without its new slots."""
@@ -132,11 +149,13 @@ class Listings:
                 [service.booking for _, service in rows],
                 [service.accept_within_minutes for _, service in rows],
                 [_SESSIONS.dump_json(service.sessions).decode() for _, service in rows],
+                [service.patients_an_hour for _, service in rows],
+                [_hours(service) for _, service in rows],
             )
             closed = [row["service_id"] for row in await connection.fetch(CLOSED, service_ids)]
             if closed:
                 now = self._clock()
-                await connection.execute(CLEAR, closed, now)
+                await connection.execute(CLEAR, closed, [now] * len(closed))
                 await self._displace(connection, closed, [], now)
             await self._extend(connection, service_ids)
             await self._waiting.give(connection, service_ids, self._clock())
@@ -159,19 +178,30 @@ class Listings:
         if not due:
             return []
         end += ONE_MORE_DAY
-        changed = [row["service_id"] for row in due if row["slots_until"] is None]
+        # What may be held now: a slot that begins, or the hour that runs.
+        earliest = {row["service_id"]: now if row["patients_an_hour"] is None else hour_of(now) for row in due}
+        changed = {row["service_id"]: earliest[row["service_id"]] for row in due if row["slots_until"] is None}
         if changed:
-            await connection.execute(CLEAR, changed, now)
+            await connection.execute(CLEAR, list(changed), list(changed.values()))
         slots: list[tuple[str, Slot]] = []
-        for service_id, sessions, slots_until in due:
-            begin = max(now, slots_until or now)  # a diary that was at rest is given nothing of the past
-            slots += ((service_id, slot) for slot in slots_between(_SESSIONS.validate_json(sessions), begin, end))
+        for service_id, sessions, an_hour, hours, slots_until in due:
+            # A diary that was at rest is given nothing of the past.
+            begin = max(earliest[service_id], slots_until or earliest[service_id])
+            slots += ((service_id, slot) for slot in self._slots(sessions, an_hour, hours, begin, end))
         await connection.execute(ADD_SLOTS, *_columns(slots))
         if changed:
-            await self._displace(connection, changed, slots, now)
+            await self._displace(connection, list(changed), slots, now)
         extended = [row["service_id"] for row in due]
         await connection.execute(REACHED, extended, end)
         return extended
+
+    def _slots(
+        self, sessions: str, patients_an_hour: int | None, hours: str | None, begin: datetime, end: datetime
+    ) -> list[Slot]:
+        if patients_an_hour is None or hours is None:
+            return slots_between(_SESSIONS.validate_json(sessions), begin, end)
+        timetable = Timetable(_HOURS.validate_json(hours), self._public_holidays)
+        return hours_between(timetable, patients_an_hour, begin, end)
 
     async def _displace(
         self, connection: Connection, service_ids: list[str], room: Sequence[tuple[str, Slot]], now: datetime
@@ -179,6 +209,11 @@ class Listings:
         """Tell of those whose slot no longer fits."""
         displaced = await connection.fetch(DISPLACE, service_ids, now, *_columns(room))
         await self._outbox.put(connection, [_displaced(row, now) for row in displaced])
+
+
+def _hours(service: Service) -> str | None:
+    """The opening hours of a service whose diary is made of them."""
+    return None if service.patients_an_hour is None else _HOURS.dump_json(service.hours).decode()
 
 
 def _columns(slots: Sequence[tuple[str, Slot]]) -> tuple[list[str], list[datetime], list[int], list[int]]:

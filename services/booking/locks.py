@@ -19,10 +19,10 @@ async def lock_diaries(
     """Lock these diaries to the end of the transaction, and read as many free slots of each as are wanted."""
     rows = await connection.fetch(LOCK_DIARIES, list(wanted), list(wanted.values()), earliest, latest)
     diaries: dict[str, Diary] = {}
-    for service_id, booking, active, accept_within_minutes, starts_at, minutes, free in rows:
-        diary = diaries.get(service_id)
+    for *of_diary, starts_at, minutes, free in rows:
+        diary = diaries.get(of_diary[0])
         if diary is None:
-            diary = diaries[service_id] = Diary(service_id, booking, active, accept_within_minutes)
+            diary = diaries[of_diary[0]] = Diary(*of_diary)
         if starts_at is not None:
             diary.add(starts_at, minutes, free)
     return diaries

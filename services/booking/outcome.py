@@ -8,9 +8,11 @@ from contracts.bookings import (
     BookingConfirmedData,
     BookingExhausted,
     BookingExhaustedData,
+    HeldHour,
     WhyExhausted,
 )
 from contracts.envelope import Event
+from contracts.opening_hours import LONDON
 from contracts.people import Desk
 from contracts.placements import Alternative, BookingRequested
 from services.booking.diary import Given, Refused
@@ -47,8 +49,9 @@ def _effect(
 def _confirmed(request: BookingRequested, given: Given, reference: str, now: datetime) -> BookingConfirmedData:
     brief, service = request.data.brief, given.service
     outcome: Literal["slot_held", "place_held", "delivered"]
-    if given.starts_at is not None:
-        outcome, due = "slot_held", given.starts_at + timedelta(minutes=given.slot_minutes or 0)
+    starts_at, slot_minutes = (given.starts_at, given.slot_minutes) if given.hour is None else (None, None)
+    if starts_at is not None:
+        outcome, due = "slot_held", starts_at + timedelta(minutes=slot_minutes or 0)
         step = f"The patient is expected at {service.name}. If they cannot be there, telephone {service.telephone}."
     elif given.acceptance_due is not None:
         outcome, due = "place_held", given.acceptance_due
@@ -56,13 +59,16 @@ def _confirmed(request: BookingRequested, given: Given, reference: str, now: dat
     else:
         outcome, due = "delivered", now + DELIVERED_LOOK_AGAIN
         step = f"{service.name} has it; nobody has answered yet. Pre-alert them: telephone {service.telephone}."
+    if given.hour is not None:
+        step = f"{_in_words(given.hour, service.name, now)} {step}"
     return LeanConfirmedData(
         brief=brief,
         outcome=outcome,
         service=service,
-        starts_at=given.starts_at,
-        slot_minutes=given.slot_minutes,
+        starts_at=starts_at,
+        slot_minutes=slot_minutes,
         acceptance_due=given.acceptance_due,
+        hour=given.hour,
         reference=reference,
         tried=given.tried,
         alternatives=tuple(map(LeanAlternative.of, request.data.candidates[given.place + 1 :][:ALTERNATIVES])),
@@ -101,6 +107,21 @@ def _exhausted(request: BookingRequested, refused: Refused, now: datetime) -> Bo
         due=now + UNPLACED_LOOK_AGAIN,
         next_step=step,
     )
+
+
+def _in_words(hour: HeldHour, name: str, now: datetime) -> str:
+    """Which hour is held, how full it is, and by when somebody should have come."""
+    begins, come_by = _clock(hour.begins, now), _clock(hour.come_by, now)
+    return (
+        f"{name} holds a place in the hour from {begins}; {hour.taken} of {hour.patients} taken. "
+        f"Somebody should have come by {come_by}."
+    )
+
+
+def _clock(at: datetime, now: datetime) -> str:
+    """A time of London's clock, with the day where it is another."""
+    at, now = at.astimezone(LONDON), now.astimezone(LONDON)
+    return f"{at:%H:%M}" if at.date() == now.date() else f"{at:%H:%M on %d %B}"
 
 
 def _owned_by(desk: Desk) -> str:

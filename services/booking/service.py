@@ -23,6 +23,7 @@ from services.chassis.database import OUTBOX, Database
 from services.chassis.lean import lean
 from services.chassis.metrics import OUTBOX_OLDEST, OUTBOX_WAITING
 from services.chassis.outbox import Outbox
+from services.chassis.public_holidays import public_holidays
 from services.chassis.service import Service
 from services.chassis.settings import Settings
 
@@ -43,7 +44,10 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     outbox = Outbox(database, service.publisher)
     waiting = WaitingList(database, outbox, clock=utc_now, lead=lead)
     diaries = Diaries(database, waiting, clock=utc_now, lead=lead)
-    listings = Listings(database, outbox, waiting, diaries.changed, clock=utc_now, horizon=horizon)
+    holidays = public_holidays(environ)
+    listings = Listings(
+        database, outbox, waiting, diaries.changed, clock=utc_now, horizon=horizon, public_holidays=holidays
+    )
     service.reads(Topic.SERVICES, partial(keep_diaries, listings=listings), ServiceListed, at_leisure=True)
     service.reads(Topic.PLACEMENTS, partial(place, diaries=diaries), lean(BookingRequested))
     releases = Releases(database, waiting, diaries.changed, clock=utc_now)

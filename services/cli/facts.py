@@ -117,9 +117,8 @@ def _outcome_of(data: Mapping[str, Any]) -> str:
 def _when(data: Mapping[str, Any]) -> str:
     if data.get("starts_at"):
         return f"at {_clock(data['starts_at'])}"
-    if data.get("acceptance_due"):
-        return f"to accept by {_clock(data['acceptance_due'])}"
-    return "now"
+    hour = f"to come by {_clock(data['hour']['come_by'])}, " if data.get("hour") else ""
+    return hour + (f"to accept by {_clock(data['acceptance_due'])}" if data.get("acceptance_due") else "now")
 
 
 def _clock(instant: str) -> str:

@@ -38,7 +38,8 @@ def when(place: Mapping[str, Any]) -> str:
     """The slot, or the time by which the service must accept."""
     if place["starts_at"]:
         return f"at {clock(place['starts_at'])}"
-    return f"accepts by {clock(place['acceptance_due'])}" if place["acceptance_due"] else "now"
+    hour = f"comes by {clock(place['hour']['come_by'])}, " if place.get("hour") else ""
+    return hour + (f"accepts by {clock(place['acceptance_due'])}" if place["acceptance_due"] else "now")
 
 
 def clock(instant: str) -> str:

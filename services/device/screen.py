@@ -106,10 +106,11 @@ def when(body: dict[str, Any]) -> str:
     """The slot, or the time by which somebody must answer."""
     if body["starts_at"]:
         return f"{_at(body['starts_at'])}, reference {body['reference']}"
+    hour = f"they come by {_at(body['hour']['come_by'])}, " if body.get("hour") else ""
     if body["acceptance_due"]:
-        return f"they accept by {_at(body['acceptance_due'])}, reference {body['reference']}"
+        return f"{hour}they accept by {_at(body['acceptance_due'])}, reference {body['reference']}"
     if body["outcome"] == "delivered":
-        return f"now, reference {body['reference']}"
+        return f"{hour or 'now, '}reference {body['reference']}"
     return f"{body['owner']['name']} decides by {_at(body['due'])}, {body['owner']['telephone']}"
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from contracts.bookings import BookingConfirmed, BookingExhausted, Tried
+from contracts.bookings import BookingConfirmed, BookingExhausted, HeldHour, Tried
 from contracts.brief import Acuity, Disposition, Reason
 from contracts.directory import SERVICE_TYPES
 from contracts.people import Desk, Position
@@ -74,6 +74,7 @@ class Answer(BaseModel):
     starts_at: AwareDatetime | None = Field(description="the slot that is held")
     slot_minutes: int | None
     acceptance_due: AwareDatetime | None = Field(description="by when the service must accept, where a place is held")
+    hour: HeldHour | None = Field(description="where the service takes so many patients an hour")
     reference: str | None = Field(description="12 digits that the patient is told")
     unplaced_because: str | None
     reasons: tuple[Reason, ...] = Field(description="the rules that fired, with their sources")
@@ -120,6 +121,7 @@ def answer_of(event: BookingConfirmed | BookingExhausted) -> Answer:
         starts_at=confirmed.starts_at if confirmed else None,
         slot_minutes=confirmed.slot_minutes if confirmed else None,
         acceptance_due=confirmed.acceptance_due if confirmed else None,
+        hour=confirmed.hour if confirmed else None,
         reference=confirmed.reference if confirmed else None,
         unplaced_because=exhausted.why if exhausted else None,
         reasons=brief.reasons,

@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
+from contracts.bookings import HeldHour
 from contracts.brief import Acuity
 from contracts.envelope import Event
 from contracts.people import Desk, OrganisationCode
@@ -92,6 +93,7 @@ class AnsweredPlace(BaseModel):
     starts_at: AwareDatetime | None = Field(description="the slot, where one is held")
     slot_minutes: int | None
     acceptance_due: AwareDatetime | None = Field(description="by when the service must accept, where a place is held")
+    hour: HeldHour | None = Field(description="where the service takes so many patients an hour")
     reference: str = Field(description="12 digits that the patient is told")
 
     @classmethod

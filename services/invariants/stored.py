@@ -64,7 +64,7 @@ STORED = (
         select w.placement_id::text from booking.waiting w
         where w.wait_until < now() - interval '1 minute' or w.wait_until > now() and exists (
             select from booking.slots s join booking.diaries d using (service_id)
-            where s.service_id = any(w.services) and d.active and d.booking = 'slots' and not s.withdrawn
+            where s.service_id = any(w.services) and d.active and d.has_slots and not s.withdrawn
                 and s.held < s.capacity and s.starts_at > now() + interval '4 hours' and s.starts_at <= w.latest_start
         )
         """,

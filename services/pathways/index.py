@@ -72,6 +72,7 @@ class Entry(NamedTuple):
     territory: Territory
     timetable: Timetable
     open_within: int | None
+    patients_an_hour: int | None
     reported: CapacityReportedData | None
 
     @property
@@ -136,6 +137,7 @@ class Registers:
             territory=self._once(self.territories, Territory(service.limited_to, service.promoted_to)),
             timetable=self._timetable_of(service.hours),
             open_within=service.only_if_open_within_minutes,
+            patients_an_hour=service.patients_an_hour,
             reported=reported,
         )
 

@@ -1,7 +1,7 @@
 """Lookup: what a caller asks without referring anybody, as a search; and what it is told of each service. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -237,9 +237,13 @@ class ShownFreeSlots(BaseModel):
     until: datetime
 
     @classmethod
-    def of(cls, reported: DiaryReportedData, now: datetime) -> Self:
-        """Without slots that have begun since."""
-        coming = [slot for slot in reported.next_free if slot.begins > now]
+    def of(cls, reported: DiaryReportedData, now: datetime, *, by_the_hour: bool) -> Self:
+        """Without slots that have begun since; an hour may be held while it runs."""
+        coming = [
+            slot
+            for slot in reported.next_free
+            if slot.begins + timedelta(minutes=slot.minutes if by_the_hour else 0) > now
+        ]
         return cls(as_of=reported.as_of, next_free=coming, free=reported.free, until=reported.until)
 
 
@@ -262,7 +266,9 @@ class ShownService(BaseModel):
     capacity: ShownCapacity
     booking: BookingKind
     accept_within_minutes: int | None
-    free_slots: ShownFreeSlots | None = Field(description="none where it has no slots, or nothing was told of them yet")
+    free_slots: ShownFreeSlots | None = Field(
+        description="none where it has no slots and no hours, or none was told"
+    )
     why: str
 
 
@@ -345,14 +351,15 @@ def _shown(
     shown = []
     for place, candidate in enumerate(candidates, 1):
         entry = _entry(snapshot, candidate.service_id)
-        diary = free_slots.of(candidate.service_id) if candidate.booking == "slots" else None
+        by_the_hour = entry.patients_an_hour is not None
+        diary = free_slots.of(candidate.service_id) if by_the_hour or candidate.booking == "slots" else None
         said = {name: getattr(candidate, name) for name in ShownService.model_fields if name in Candidate.model_fields}
         said |= {
             "place": place,
             "type_name": _type_name(candidate.service_type),
             "exclusions": list(_exclusions(entry)),
             "capacity": ShownCapacity.of(standing(entry.reported, request.at)),
-            "free_slots": diary and ShownFreeSlots.of(diary, request.at),
+            "free_slots": diary and ShownFreeSlots.of(diary, request.at, by_the_hour=by_the_hour),
         }
         shown.append(ShownService.model_validate_json(written(said)))
     return shown

@@ -112,5 +112,6 @@ def place_of(confirmed: BookingConfirmed) -> Place:
         starts_at=told.starts_at,
         slot_minutes=told.slot_minutes,
         acceptance_due=told.acceptance_due,
+        hour=told.hour,
         reference=told.reference,
     )

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from contracts.bookings import HeldHour
 from contracts.placements import Candidate
 from contracts.referrals import Clocks
 from contracts.submissions import ServiceType
@@ -39,6 +40,10 @@ class Held(Protocol):
     @property
     def acceptance_due(self) -> datetime | None:
         """Until when a place is held."""
+
+    @property
+    def hour(self) -> HeldHour | None:
+        """In which hour, where the service takes so many patients an hour."""
 
 
 class ClockRow(BaseModel):
@@ -83,10 +88,11 @@ class ClockTable(VersionedTable):
     def of(self, held: Held, confirmed_at: datetime) -> Clocks:
         """The clocks of a place. Those before a slot never run beyond its beginning."""
         row = self._row(held)
+        expected = slot_end(held) if held.hour is None else held.hour.come_by
         return Clocks(
             acknowledge_by=_by(confirmed_at, row.acknowledge_minutes, held.starts_at),
             answer_by=held.acceptance_due or _by(confirmed_at, row.answer_minutes, held.starts_at),
-            outcome_by=(slot_end(held) or confirmed_at) + timedelta(minutes=row.outcome_minutes),
+            outcome_by=(expected or confirmed_at) + timedelta(minutes=row.outcome_minutes),
         )
 
     def acknowledge_by(self, held: Held, confirmed_at: datetime) -> datetime | None:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime
 
-from contracts.bookings import BookingConfirmed, BookingExhausted, BookingReleased
+from contracts.bookings import BookingConfirmed, BookingExhausted, BookingReleased, HeldHour
 from contracts.brief import Acuity
 from contracts.envelope import Event
 from contracts.notifications import NotificationSent
@@ -113,6 +113,7 @@ class _ConfirmedData(_EndedData):
     starts_at: AwareDatetime | None = None
     slot_minutes: int | None = None
     acceptance_due: AwareDatetime | None = None
+    hour: HeldHour | None = None
     reference: str
     owner: Desk
     due: AwareDatetime

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
+from contracts.bookings import HeldHour
 from contracts.brief import Acuity
 from contracts.envelope import Event
 from contracts.people import Desk, OrganisationCode
@@ -54,6 +55,7 @@ class ReferralState:
     service: Annotated[Candidate | None, Field(description="the service that will see the patient")] = None
     starts_at: Annotated[AwareDatetime | None, Field(description="the slot, where one is held")] = None
     acceptance_due: Annotated[AwareDatetime | None, Field(description="where a place is held")] = None
+    hour: Annotated[HeldHour | None, Field(description="where the service takes so many patients an hour")] = None
     reference: Annotated[str | None, Field(description="12 digits that the patient is told")] = None
     why_unplaced: str | None = None
     proposal: Annotated[Candidate | None, Field(description="proposed where none is placed; not booked")] = None
@@ -110,6 +112,7 @@ def state_said_by(fact: Fact | Event, clocks: ClockTable) -> ReferralState | Non
                 service=told.service,
                 starts_at=told.starts_at,
                 acceptance_due=told.acceptance_due,
+                hour=told.hour,
                 reference=told.reference,
                 referrer=told.brief.referrer.organisation,
             )
@@ -150,6 +153,7 @@ def _state_in(standing: Standing) -> ReferralState:
         service=place.service,
         starts_at=place.starts_at,
         acceptance_due=place.acceptance_due,
+        hour=place.hour,
         reference=place.reference,
     )
 

@@ -8,7 +8,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from contracts.directory import DAYS, SlotSession
-from services.booking.diary import LONDON, Slot, slots_between
+from contracts.opening_hours import LONDON
+from services.booking.slots import Slot, slots_between
 from tests.booking_requests import session
 
 DAY = timedelta(days=1)

@@ -34,6 +34,7 @@ def test_a_held_slot_is_answered_with_where_when_and_why() -> None:
         "starts_at": "2026-03-02T12:45:00Z",
         "slot_minutes": 30,
         "acceptance_due": None,
+        "hour": None,
         "reference": "123456789012",
         "unplaced_because": None,
         "reasons": [{"rule": "fall-without-injury", "text": "A fall without injury.", "source": "example pack"}],

@@ -85,7 +85,7 @@ def read(text: str, form: Form) -> list[Entry]:
 @pytest.mark.parametrize("name", ["one.jsonl", "one.ndjson", "one.json", "one.csv", "one.fhir.json"])
 def test_each_form_reads_as_it_was_written(tmp_path: Path, name: str) -> None:
     """Every attribute of 300 services of all types, exactly; desks too, where the form has them."""
-    whole = region_of(300)
+    whole = [*region_of(300), *sound(entries(io.BytesIO(plain(patients_an_hour=3).encode()), "jsonl"))]
     files = write(whole, tmp_path / name)
     found = [entry for file in files for entry in directory_file.read(file)]
     services, desks = ([one for one in whole if isinstance(one, kind)] for kind in (Service, Desk))
@@ -211,6 +211,9 @@ def test_what_a_resource_lacks_is_named(changes: dict[str, Any], pointer: str, m
         ("csv", f"{CSV_NAMES},gender\n{CSV_ROW},f\n", 1, "/gender", "there is no attribute of this name"),
         ("csv", f"{CSV_NAMES},hours\n{CSV_ROW},monday 09:00-10:00\n", 2, "/hours", "service S1: write days as mon"),
         ("jsonl", plain(booking="walk-in"), 1, "/booking", "service S1: Input should be 'slots'"),
+        ("jsonl", plain(patients_an_hour=0), 1, "/patients_an_hour", "service S1: Input should be greater than"),
+        ("jsonl", plain(patients_an_hour=1001), 1, "/patients_an_hour", "service S1: Input should be less than"),
+        ("csv", f"{CSV_NAMES},patients_an_hour\n{CSV_ROW},few\n", 2, "/patients_an_hour", "service S1: write a whole"),
         ("jsonl", plain(service_type=0), 1, "/service_type", "service S1: Input should be greater than"),
         # An age in the wrong unit.
         ("jsonl", plain(age_from={"value": 216}), 1, "/age_from", "service S1: 216 years is 216 years, which nobody"),

@@ -166,6 +166,10 @@ async def test_free_slots_are_shown_with_their_time(lookup: Lookup) -> None:
     lookup.free_slots.learn([diary("E1", NOON + timedelta(hours=1))])
     lookup.index = index_of(service("E1", ED))
     assert [None] == [one["free_slots"] for one in (await lookup.found(**WHERE, type=ED))["candidates"]]
+    lookup.index = index_of(service("E1", ED, patients_an_hour=3))
+    lookup.free_slots.learn([diary("E1", NOON - timedelta(minutes=5), version=2)])
+    [by_the_hour] = (await lookup.found(**WHERE, type=ED))["candidates"]
+    assert ["2026-01-14T11:55:00Z"] == [slot["begins"] for slot in by_the_hour["free_slots"]["next_free"]]
 
 
 def session() -> dict[str, Any]:
