@@ -266,9 +266,7 @@ class ShownService(BaseModel):
     capacity: ShownCapacity
     booking: BookingKind
     accept_within_minutes: int | None
-    free_slots: ShownFreeSlots | None = Field(
-        description="none where it has no slots and no hours, or none was told"
-    )
+    free_slots: ShownFreeSlots | None = Field(description="none where it has no slots and no hours, or none was told")
     why: str
 
 
