@@ -14,6 +14,7 @@ import yoyo
 from psycopg import errors, sql
 
 from services.chassis import traces
+from services.chassis.asyncpg_patches import tell_arrays_by_their_types
 from services.chassis.passwords import password_of
 from services.chassis.settings import Settings
 
@@ -42,6 +43,7 @@ class Database:
     """One service's schema: its migrations, and a small pool that sees nothing else."""
 
     def __init__(self, settings: Settings, schema: str, *migrations: Path) -> None:
+        tell_arrays_by_their_types()
         self._url = settings.database_url
         self._size = settings.pool_size
         self.schema = schema

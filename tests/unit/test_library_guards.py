@@ -10,6 +10,7 @@ import inspect
 import logging
 import socket
 from collections.abc import Callable
+from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from aiokafka.errors import KafkaConnectionError
 from aiokafka.producer.message_accumulator import MessageAccumulator
 from aiokafka.producer.sender import SendProduceReqHandler
 from aiokafka.protocol.metadata import MetadataResponse_v0
+from asyncpg.protocol import protocol
 from faststream._internal.endpoint.subscriber.mixins import TasksMixin
 from faststream._internal.endpoint.subscriber.usecase import SubscriberUsecase
 from faststream.kafka import KafkaBroker
@@ -30,6 +32,7 @@ from faststream.kafka.publisher.producer import AioKafkaFastProducerImpl
 from faststream.kafka.subscriber import usecase
 from faststream.kafka.subscriber.usecase import BatchSubscriber, LogicSubscriber
 
+from services.chassis.asyncpg_patches import ARRAYS, tell_arrays_by_their_types
 from services.chassis.kafka_patches import pause_after_failed_metadata
 
 RELIED_ON: list[tuple[Callable[..., Any], str, str]] = [
@@ -208,3 +211,15 @@ def test_the_patch_is_applied_once() -> None:
     once = AIOKafkaClient._metadata_update
     pause_after_failed_metadata()
     assert once is AIOKafkaClient._metadata_update
+
+
+def test_asyncpg_still_asks_abstract_classes_of_each_element() -> None:
+    """The reason for asyncpg_patches, and what it relies on: two names, asked only whether something is an array."""
+    source = (files("asyncpg") / "protocol" / "codecs" / "array.pyx").read_bytes()
+    assert "f10e68270dd9e262" == hashlib.sha256(source).hexdigest()[:16], (
+        "Does it still ask IterableABC and SizedABC of every element, and nobody else ask them?"
+    )
+    tell_arrays_by_their_types()
+    assert (ARRAYS, ARRAYS) == (protocol.IterableABC, protocol.SizedABC)
+    assert all(isinstance(one, ARRAYS) for one in ([], (), {1}, {}.keys(), {}.values()))
+    assert not isinstance("", ARRAYS)
