@@ -1,6 +1,5 @@
 """The handler: one request for a placement for each referral, with what the index holds at the moment."""
 
-
 from contracts.envelope import effect_id
 from contracts.people import Age
 from contracts.placements import BookingRequested
