@@ -12,8 +12,14 @@ from contracts.placements import Alternative, Candidate
 from contracts.submissions import ServiceId
 from contracts.topics import Topic
 
-Refusal = Literal["no free slot in time", "not active", "no diary", "no place this hour", "its diary did not answer"]
-
+Refusal = Literal[
+    "no free slot in time",
+    "not active",
+    "no diary",
+    "no place this hour",
+    "its diary did not answer",
+    "its diary answered wrongly",
+]
 
 WhyExhausted = Literal[
     "to a clinician",
@@ -55,6 +61,11 @@ class BookingConfirmedData(Data):
     acceptance_due: AwareDatetime | None = Field(default=None, description="where a place is held")
     hour: HeldHour | None = Field(default=None, description="where the service takes so many patients an hour")
     reference: str = Field(pattern=r"^[0-9]{12}$", description="12 digits that the patient is told")
+    receiver_reference: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9-]{1,40}$",
+        description="what a receiver that keeps its own diary calls the booking",
+    )
     tried: tuple[Tried, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
     owner: Desk

@@ -92,6 +92,21 @@ class SlotSession(Data):
     capacity: int = Field(ge=1, le=1000, description="patients a slot")
 
 
+DiaryAddress = Annotated[
+    str, StringConstraints(max_length=200, pattern=r"^https?://[A-Za-z0-9.-]{1,120}(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*$")
+]
+"""Where a diary answers: no user, no query, no slash at the end."""
+
+
+class DiaryElsewhere(Data):
+    """A diary that the receiver keeps: its slots are asked for there, and booked there."""
+
+    kind: Literal["onward"] = Field(
+        default="onward", description="how it is asked: docs/decisions/booking-diaries-elsewhere.md"
+    )
+    address: DiaryAddress
+
+
 class Service(Data):
     """An entry of the directory."""
 
@@ -131,11 +146,16 @@ class Service(Data):
         le=1000,
         description="of a service without slots: how many new patients it takes in each hour in which it is open",
     )
+    diary: DiaryElsewhere | None = Field(
+        default=None, description="for booking by slots, in place of sessions: where the receiver keeps its diary"
+    )
 
     @model_validator(mode="after")
     def _booking_is_whole(self) -> "Service":
-        if self.booking == "slots" and not self.sessions:
-            raise ValueError("a service that books by slots needs at least one session")
+        if self.booking == "slots" and not self.sessions and self.diary is None:
+            raise ValueError("a service that books by slots needs at least one session, or a diary kept elsewhere")
+        if self.diary is not None and (self.booking != "slots" or self.sessions):
+            raise ValueError("a diary kept elsewhere is of a service that books by slots and has no sessions here")
         if self.booking == "acceptance" and self.accept_within_minutes is None:
             raise ValueError("a service that books by acceptance needs accept_within_minutes")
         if self.booking == "slots" and self.patients_an_hour is not None:

@@ -16,7 +16,12 @@ from tests.contracts.golden_examples import VALID, VALID_BY_NAME, Example, fault
 VALUES = st.sampled_from([None, True, 0, -1, 3, 0.5, 10**6, "", "x", "any", [], ["x"], {}, {"x": 1}])
 """What may stand in the place of a value: something of every kind."""
 
-BEYOND_THE_SCHEMA = ("needs at least one session", "needs accept_within_minutes", "not patients_an_hour")
+BEYOND_THE_SCHEMA = (
+    "needs at least one session",
+    "needs accept_within_minutes",
+    "not patients_an_hour",
+    "a diary kept elsewhere is of",
+)
 """Rules between attributes, which the model alone has. See contracts/README.md."""
 
 BEYOND_THE_MODEL = {"/type", "/specversion"}

@@ -112,7 +112,7 @@ def test_every_faulty_entry_is_named(tmp_path: Path) -> None:
         (
             'booking = "slots"',
             "/services/0",
-            "Value error, a service that books by slots needs at least one session",
+            "Value error, a service that books by slots needs at least one session, or a diary kept elsewhere",
         ),
         (
             "position = { latitude = nan, longitude = 0 }",
