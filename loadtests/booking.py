@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal, NamedTuple
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 
 import asyncpg
 import psycopg
@@ -35,8 +35,10 @@ from contracts.placements import BookingRequested, BookingRequestedData, Candida
 from loadtests.peers.skip_locked import settle_each
 from services.backing import postgres
 from services.backing.settings import Settings as BackingSettings
+from services.booking.asking import Asking
 from services.booking.listing import Listings
 from services.booking.service import MIGRATIONS
+from services.booking.settings import BookingSettings
 from services.booking.store import Diaries
 from services.booking.waiting import WaitingList
 from services.chassis.database import OUTBOX, Database
@@ -158,7 +160,18 @@ async def _write(pipe: Pipe, url: str) -> None:
     await database.start()
     outbox = Outbox(database, None)  # type: ignore[arg-type] # nothing is told by it here
     waiting = WaitingList(database, outbox, clock=lambda: NOW, lead=LEAD)
-    diaries = Diaries(database, waiting, clock=lambda: NOW, lead=LEAD)
+    changed: set[str] = set()
+    asking = Asking(
+        database,
+        outbox,
+        waiting,
+        changed,
+        clock=lambda: NOW,
+        new_id=uuid4,
+        lead=LEAD,
+        settings=BookingSettings(),
+    )
+    diaries = Diaries(database, waiting, asking, changed, clock=lambda: NOW, lead=LEAD)
     alone: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(url, server_settings={"search_path": "booking"})
     while (work := pipe.recv()) is not None:
         way, scenario, first, placements = work

@@ -34,7 +34,7 @@ from loadtests import material
 from loadtests.material import EventTemplate
 from loadtests.peers.ground import Book, Ended
 from loadtests.scenario import Constant, Load, Timing
-from services.booking.diary import Diary, Given, allocate
+from services.booking.diary import Asks, Diary, Given, allocate
 from services.booking.outcome import outcome_of
 from services.chassis.lean import lean
 from services.notification.messages import messages_of, sent_json
@@ -162,6 +162,7 @@ def ended(requests: Sequence[BookingRequested], now: datetime) -> list[Ended]:
                 diaries[candidate.service_id] = diary
     found: list[Any] = []
     for number, (request, decision) in enumerate(zip(requests, allocate(requests, diaries, now), strict=True)):
+        assert not isinstance(decision, Asks)
         reference = str(100_000_000_000 + number) if isinstance(decision, Given) else ""
         found.append(outcome_of(request, decision, reference=reference, now=now))
     return found

@@ -31,8 +31,8 @@ from contracts.submissions import ReferralSubmitted
 from contracts.topics import PARTITIONS, Topic
 from loadtests.peers import ground
 from loadtests.peers.ground import Book, Ended, Within, fact, outcome_view, receipt, utc_now
-from services.booking.diary import Diary, Given, allocate, latest_start, may_be_booked
-from services.booking.locks import LOCK_DIARIES
+from services.booking.diary import Asks, Diary, Given, allocate, latest_start, may_be_booked
+from services.booking.locks import lock_diaries
 from services.booking.outcome import outcome_of
 from services.booking.references import REFERENCES_A_BLOCK
 from services.booking.store import STORE, TOLD
@@ -105,6 +105,7 @@ class Monolith:
                 held: tuple[str | None, str | None, datetime | None] = (None, None, None)
                 if isinstance(decision, Given):
                     held = str(self._references.pop(0)), decision.service.service_id, decision.starts_at
+                assert not isinstance(decision, Asks), "no receiver here keeps its own diary"
                 outcome = outcome_of(request, decision, reference=held[0] or "", now=now)
                 ended.append(cast("Ended", outcome))
                 told = outcome.to_json().decode()
@@ -148,13 +149,7 @@ async def _lock(connection: Any, requests: Sequence[BookingRequested], now: date
     if not wanted:
         return {}
     until = max(latest_start(request, now) for request in bookable)
-    diaries: dict[str, Diary] = {}
-    for row in await connection.fetch(LOCK_DIARIES, list(wanted), list(wanted.values()), now + ground.LEAD, until):
-        *of_diary, starts_at, minutes, free = row
-        diary = diaries.setdefault(of_diary[0], Diary(*of_diary))
-        if starts_at is not None:
-            diary.add(starts_at, minutes, free)
-    return diaries
+    return await lock_diaries(connection, wanted, now, ground.LEAD, until)
 
 
 async def lane(kafka: Kafka, prefix: str, numbers: Sequence[int], monolith: Monolith, batch: int) -> None:

@@ -38,6 +38,10 @@ class Diary:
     active: bool
     accept_within_minutes: int | None = None
     patients_an_hour: int | None = None
+    elsewhere: bool = False
+    """The receiver keeps it, and is asked."""
+    left_alone: bool = False
+    """It is not asked now, for it failed."""
     starts: list[datetime] = field(default_factory=list)
     minutes: list[int] = field(default_factory=list)
     free: list[int] = field(default_factory=list)
@@ -90,6 +94,18 @@ class Given:
     acceptance_due: datetime | None = None
     hour: HeldHour | None = None
     tried: tuple[Tried, ...] = ()
+    elsewhere: UUID | None = None
+    """The key under which a receiver booked it in its own diary."""
+    receiver_reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """A placement whose next candidate keeps its own diary, and what was tried before."""
+
+    service: Candidate
+    place: int
+    tried: tuple[Tried, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,31 +143,58 @@ def may_be_booked(request: BookingRequested, now: datetime) -> bool:
     return bool(request.data.candidates) and not brief.to_clinician and now <= brief.answer_by
 
 
+def last_time(request: BookingRequested) -> datetime:
+    """Past it nobody is booked on the strength of this request, whoever they wait for."""
+    answer_by, wait_until = request.data.brief.answer_by, request.data.wait_until
+    return answer_by if wait_until is None else max(answer_by, wait_until)
+
+
 def allocate(
     requests: Sequence[BookingRequested], diaries: Mapping[str, Diary], now: datetime
-) -> list[Given | Refused]:
+) -> list[Given | Refused | Asks]:
     """Give each request the first of its candidates that can take the patient: first come, first served, by rank.
 
     Takes slots out of `diaries`.
     """
-    return [_place(request, diaries, now) if may_be_booked(request, now) else Refused() for request in requests]
+    return [
+        place(request, diaries, latest_start(request, now), now) if may_be_booked(request, now) else Refused()
+        for request in requests
+    ]
 
 
-def _place(request: BookingRequested, diaries: Mapping[str, Diary], now: datetime) -> Given | Refused:
-    tried: list[Tried] = []
-    until = latest_start(request, now)
-    for place, candidate in enumerate(request.data.candidates):
+def place(
+    request: BookingRequested,
+    diaries: Mapping[str, Diary],
+    until: datetime,
+    now: datetime,
+    *,
+    tried: Sequence[Tried] = (),
+    begin: int = 0,
+) -> Given | Refused | Asks:
+    """Give it the first of its candidates, from the one at `begin`, that can take a patient who is to be seen by
+    `until`; or come to one that must be asked first."""
+    so_far = list(tried)
+    for number, candidate in enumerate(request.data.candidates[begin:], begin):
         diary = diaries.get(candidate.service_id)
         if diary is None:
-            tried.append(LeanTried(service_id=candidate.service_id, name=candidate.name, why="no diary"))
+            so_far.append(not_taken(candidate, "no diary"))
         elif not diary.active:
-            tried.append(LeanTried(service_id=candidate.service_id, name=candidate.name, why="not active"))
+            so_far.append(not_taken(candidate, "not active"))
+        elif diary.elsewhere:
+            if not diary.left_alone:
+                return Asks(candidate, number, tuple(so_far))
+            so_far.append(not_taken(candidate, "its diary did not answer"))
         elif room := diary.room(until, now):
-            return Given(candidate, place, *room, tried=tuple(tried))
+            return Given(candidate, number, *room, tried=tuple(so_far))
         else:
-            tried.append(LeanTried(service_id=candidate.service_id, name=candidate.name, why=diary.full))
+            so_far.append(not_taken(candidate, diary.full))
     wait_until = request.data.wait_until
-    return Refused(tuple(tried), waits=wait_until is not None and now < wait_until)
+    return Refused(tuple(so_far), waits=wait_until is not None and now < wait_until)
+
+
+def not_taken(candidate: Candidate, why: Refusal) -> Tried:
+    """It was tried, and could not take the patient."""
+    return LeanTried(service_id=candidate.service_id, name=candidate.name, why=why)
 
 
 def give_freed(
@@ -165,7 +208,7 @@ def give_freed(
     for waiter in waiting:
         for place, service_id in enumerate(waiter.services):
             diary = diaries.get(service_id)
-            if diary and diary.active and (room := diary.room(waiter.latest_start, now)):
+            if diary and diary.active and not diary.elsewhere and (room := diary.room(waiter.latest_start, now)):
                 given.append((waiter, place, room))
                 break
     return given

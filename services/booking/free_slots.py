@@ -27,7 +27,7 @@ COUNTED_AHEAD = timedelta(hours=24)
 """So far ahead free places are counted. Counting all that diaries hold would cost seven times as much."""
 
 ALL = """
-select service_id from diaries where has_slots
+select service_id from diaries where has_slots and receiver is null
 """
 
 STALE = """
@@ -38,7 +38,7 @@ select service_id from diary_reports where stale_at < $1 order by stale_at limit
 ADD_REPORTS = """
 -- A diary's first report: version 0 says nothing yet. Sorted, as everything here that locks several rows.
 insert into diary_reports (service_id)
-select service_id from diaries where service_id = any($1::text[]) and has_slots order by service_id
+select service_id from diaries where service_id = any($1::text[]) and has_slots and receiver is null order by service_id
 on conflict do nothing
 """
 

@@ -22,7 +22,9 @@ class FreeSlotsShown(BaseModel):
     """Free slots of a service, the earliest first."""
 
     service_id: str
-    booking: BookingKind = Field(description="without `slots` there are hours, where it takes so many an hour")
+    booking: BookingKind = Field(
+        description="without `slots` there are hours, where it takes so many an hour; neither where we keep no diary"
+    )
     as_of: datetime
     slots: list[FreeSlot]
     more_from: datetime | None = Field(description="ask with this `from` for more; none where there are none")

@@ -19,14 +19,16 @@ from services.chassis.outbox import Outbox
 
 LIST = """
 -- Keep each service's newest version; a change makes its diary due for new slots.
-insert into diaries (service_id, version, active, booking, accept_within_minutes, sessions, patients_an_hour, hours)
+insert into diaries
+    (service_id, version, active, booking, accept_within_minutes, sessions, patients_an_hour, hours, address)
 select * from unnest(
-    $1::text[], $2::bigint[], $3::boolean[], $4::text[], $5::integer[], $6::text[], $7::integer[], $8::text[]
+    $1::text[], $2::bigint[], $3::boolean[], $4::text[], $5::integer[], $6::text[], $7::integer[], $8::text[],
+    $9::text[]
 )
 on conflict (service_id) do update set
     version = excluded.version, active = excluded.active, booking = excluded.booking,
     accept_within_minutes = excluded.accept_within_minutes, sessions = excluded.sessions,
-    patients_an_hour = excluded.patients_an_hour, hours = excluded.hours,
+    patients_an_hour = excluded.patients_an_hour, hours = excluded.hours, address = excluded.address,
     slots_until = case
         when (diaries.sessions, diaries.active, diaries.booking, diaries.patients_an_hour, diaries.hours)
             is not distinct from
@@ -34,6 +36,13 @@ on conflict (service_id) do update set
         then diaries.slots_until
     end
 where diaries.version < excluded.version
+"""
+
+RECEIVERS = """
+-- Each receiver that keeps its own diary has a row to be counted by.
+insert into receivers (receiver)
+select distinct receiver from diaries where service_id = any($1::text[]) and receiver is not null order by receiver
+on conflict do nothing
 """
 
 CLOSED = """
@@ -81,6 +90,7 @@ with room as (
     from slots s
     join diaries d on d.service_id = s.service_id
     join bookings b on b.service_id = s.service_id and b.starts_at = s.starts_at and b.released_at is null
+        and b.elsewhere is null
     join placements p on p.placement_id = b.placement_id
     left join room r on r.service_id = s.service_id and r.starts_at = s.starts_at and r.minutes = s.minutes
     where s.service_id = any($1::text[]) and s.withdrawn and s.starts_at > $2
@@ -90,6 +100,17 @@ update bookings b set displaced_at = $2 from booked
 where b.reference = booked.reference and booked.place > booked.room and b.displaced_at is null
 returning b.reference, b.service_id, b.starts_at, booked.placement_id, booked.referral_id,
     booked.told::json #>> '{data,service,organisation}' as organisation
+"""
+
+DISPLACE_ELSEWHERE = """
+-- What is booked in diaries that receivers keep themselves, of services that take nobody there any more.
+update bookings b set displaced_at = $2
+from placements p, diaries d
+where p.placement_id = b.placement_id and d.service_id = b.service_id and b.service_id = any($1::text[])
+    and not (d.active and d.receiver is not null)
+    and b.elsewhere is not null and b.released_at is null and b.displaced_at is null and b.starts_at > $2
+returning b.reference, b.service_id, b.starts_at, p.placement_id, p.referral_id,
+    p.told::json #>> '{data,service,organisation}' as organisation
 """
 
 REACHED = """
@@ -151,12 +172,17 @@ class Listings:
                 [_SESSIONS.dump_json(service.sessions).decode() for _, service in rows],
                 [service.patients_an_hour for _, service in rows],
                 [_hours(service) for _, service in rows],
+                [service.diary and service.diary.address for _, service in rows],
             )
+            await connection.execute(RECEIVERS, service_ids)
             closed = [row["service_id"] for row in await connection.fetch(CLOSED, service_ids)]
             if closed:
                 now = self._clock()
                 await connection.execute(CLEAR, closed, [now] * len(closed))
                 await self._displace(connection, closed, [], now)
+            now = self._clock()
+            gone = await connection.fetch(DISPLACE_ELSEWHERE, service_ids, now)
+            await self._outbox.put(connection, [_displaced(row, now) for row in gone])
             await self._extend(connection, service_ids)
             await self._waiting.give(connection, service_ids, self._clock())
         self._outbox.wake()

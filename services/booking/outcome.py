@@ -70,6 +70,7 @@ def _confirmed(request: BookingRequested, given: Given, reference: str, now: dat
         acceptance_due=given.acceptance_due,
         hour=given.hour,
         reference=reference,
+        receiver_reference=given.receiver_reference,
         tried=given.tried,
         alternatives=tuple(map(LeanAlternative.of, request.data.candidates[given.place + 1 :][:ALTERNATIVES])),
         owner=brief.desk,

@@ -7,6 +7,7 @@ import asyncpg
 
 from contracts.bookings import BookingReleased, Held
 from contracts.referrals import BookingWithdrawn
+from services.booking.asking import Asking
 from services.booking.outcome import SOURCE
 from services.booking.waiting import WaitingList
 from services.chassis.database import Connection, Database
@@ -29,15 +30,24 @@ with given_back as (
     update bookings b set released_at = $1, released = r.told
     from unnest($2::text[], $3::text[]) r (reference, told)
     where b.reference = r.reference and b.released_at is null
-    returning b.service_id, b.starts_at
+    returning b.service_id, b.starts_at, b.elsewhere
 ), freed as (
     update slots s set held = s.held - g.patients
-    from (select service_id, starts_at, count(*) patients from given_back where starts_at is not null group by 1, 2) g
+    from (
+        select service_id, starts_at, count(*) patients from given_back
+        where starts_at is not null and elsewhere is null group by 1, 2
+    ) g
     where s.service_id = g.service_id and s.starts_at = g.starts_at
     returning g.patients
+), undoing as (
+    -- What a receiver holds in its own diary is given back there, after this.
+    update elsewhere k set state = 'undoing', due_at = $1, given_up_at = $1
+    from given_back g where k.key = g.elsewhere and k.state = 'held'
+    returning k.key
 )
 select count(*) = cardinality($2::text[])
-    and count(starts_at) = (select coalesce(sum(patients), 0) from freed) as all_given_back
+    and count(starts_at) filter (where elsewhere is null) = (select coalesce(sum(patients), 0) from freed)
+    and count(elsewhere) = (select count(*) from undoing) as all_given_back
 from given_back
 """
 
@@ -46,11 +56,18 @@ class Releases:
     """What becomes of bookings that no longer count."""
 
     def __init__(
-        self, database: Database, waiting: WaitingList, changed: set[str], *, clock: Callable[[], datetime]
+        self,
+        database: Database,
+        waiting: WaitingList,
+        asking: Asking,
+        changed: set[str],
+        *,
+        clock: Callable[[], datetime],
     ) -> None:
         """`changed` is told of the diaries that have room again."""
         self._database = database
         self._waiting = waiting
+        self._asking = asking
         self._changed = changed
         self._clock = clock
 
@@ -73,6 +90,7 @@ class Releases:
             async with self._database.pool.acquire() as connection, connection.transaction(isolation="read_committed"):
                 told |= await self._give_back(connection, left, by_reference)
             self._waiting.wake()
+            self._asking.woken.set()
             self._changed.update(row["service_id"] for row in left if row["starts_at"] is not None)
         return [told[reference] for reference in by_reference]
 

@@ -9,7 +9,8 @@ from uuid import UUID
 from contracts.bookings import BookingConfirmed, BookingExhausted
 from contracts.envelope import Event
 from contracts.placements import BookingRequested
-from services.booking.diary import Diary, Given, Refused, allocate, latest_start, may_be_booked
+from services.booking.asking import Asking
+from services.booking.diary import Asks, Diary, Given, Refused, allocate, latest_start, may_be_booked
 from services.booking.locks import lock_diaries
 from services.booking.outcome import outcome_of
 from services.booking.references import References
@@ -19,8 +20,8 @@ from services.chassis.failures import Transient, Unfinished
 from services.chassis.lean import lean
 
 TOLD = """
--- What was told of each placement of the batch, nothing of one that waits. What is told never changes, so no
--- transaction is needed.
+-- What was told of each placement of the batch, nothing of one that waits or asks. What is told never
+-- changes, so no transaction is needed.
 select placement_id, told_type, told from placements where placement_id = any($1::uuid[])
 """
 
@@ -62,18 +63,26 @@ class Diaries:
     """The settling of placements in diaries."""
 
     def __init__(
-        self, database: Database, waiting: WaitingList, *, clock: Callable[[], datetime], lead: timedelta
+        self,
+        database: Database,
+        waiting: WaitingList,
+        asking: Asking,
+        changed: set[str],
+        *,
+        clock: Callable[[], datetime],
+        lead: timedelta,
     ) -> None:
-        """A slot that begins sooner than the lead from now is not held."""
+        """A slot that begins sooner than the lead from now is not held. `changed` is told of the services whose free
+        slots may be others than they were, for whoever tells of them to take out."""
         self._database = database
         self._waiting = waiting
+        self._asking = asking
+        self._changed = changed
         self._clock = clock
         self._lead = lead
         self._references = References()
         self._waited_for: set[str] = set()
         """Services that a placement waited for in vain. One that is listed after all has a diary, and is found."""
-        self.changed: set[str] = set()
-        """Services whose free slots may be others than they were, for whoever tells of them to take out."""
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Connection]:
@@ -83,7 +92,7 @@ class Diaries:
 
     async def settle(self, requests: Sequence[BookingRequested]) -> list[Event]:
         """Settle each placement once; what was told of it before is told again. One event a placement, but for one
-        that waits: of that nothing is told until the wait ends.
+        that waits or asks a receiver: of that nothing is told until it ends.
 
         Raises Unfinished with those of the others while one waits for a service that is not listed yet.
         """
@@ -103,7 +112,7 @@ class Diaries:
         return events
 
     async def _told(self, placements: list[UUID]) -> dict[UUID, Event | None]:
-        """What was told of those that are known; none of one that waits."""
+        """What was told of those that are known; none of one that waits or asks."""
         rows = await self._database.pool.fetch(TOLD, placements)
         return {
             placement: _OUTCOMES[told_type].read(told.encode()) if told_type else None
@@ -111,7 +120,8 @@ class Diaries:
         }
 
     async def _settle(self, requests: Sequence[BookingRequested]) -> dict[UUID, Event | None]:
-        """What is told now of these placements, none of one that waits; those that wait for a listing are left out."""
+        """What is told now of these placements, none of one that waits or asks; those that wait for a listing are left
+        out."""
         told: dict[UUID, Event | None] = {}
         rows: list[tuple[UUID, str, str | None, str | None, str | None, str | None, datetime | None]] = []
         async with self._transaction() as connection:
@@ -119,16 +129,16 @@ class Diaries:
             requests, diaries = await self._lock(connection, requests, now)
             if not requests:
                 return {}
-            decisions = allocate(requests, diaries, now)
-            if any(isinstance(decision, Refused) and decision.waits for decision in decisions):
-                decisions = await self._wait(connection, requests, decisions, now)
+            decisions: Sequence[Given | Refused | Asks] = allocate(requests, diaries, now)
+            if not all(isinstance(decision, Given) for decision in decisions):
+                decisions = await self._put_off(connection, requests, decisions, now)
             await self._references.reserve(connection, len(requests))
             for request, decision in zip(requests, decisions, strict=True):
                 placement = request.data.brief.placement_id
                 held: tuple[str | None, str | None, datetime | None] = (None, None, None)
                 if isinstance(decision, Given):
                     held = self._references.next(), decision.service.service_id, decision.starts_at
-                elif decision.waits:
+                elif isinstance(decision, Asks) or decision.waits:
                     told[placement] = None
                     rows.append((placement, request.subject, None, None, *held))
                     continue
@@ -142,29 +152,36 @@ class Diaries:
                 raise SettledMeanwhile
             if not stored["all_held"]:
                 raise Transient("a slot went away although its diary was locked")
-        self.changed.update(
+        if None in told.values():
+            self._asking.woken.set()
+        self._changed.update(
             decision.service.service_id
             for decision in decisions
             if isinstance(decision, Given) and decision.starts_at is not None
         )
         return told
 
-    async def _wait(
+    async def _put_off(
         self,
         connection: Connection,
         requests: Sequence[BookingRequested],
-        decisions: Sequence[Given | Refused],
+        decisions: Sequence[Given | Refused | Asks],
         now: datetime,
-    ) -> list[Given | Refused]:
-        """Let those wait that may, under the locks of their diaries; who is no longer wanted does not."""
-        wait = [
-            (request, decision)
-            for request, decision in zip(requests, decisions, strict=True)
-            if isinstance(decision, Refused) and decision.waits
-        ]
-        over = await self._waiting.admit(connection, wait, now)
+    ) -> Sequence[Given | Refused | Asks]:
+        """Let those wait that may, under the locks of their diaries, and those ask that must; who is no longer wanted
+        does not wait."""
+        wait, asks = [], []
+        for request, decision in zip(requests, decisions, strict=True):
+            if isinstance(decision, Refused) and decision.waits:
+                wait.append((request, decision, latest_start(request, now)))
+            elif isinstance(decision, Asks):
+                asks.append((request, decision, latest_start(request, now)))
+        over = await self._waiting.admit(connection, wait, now) if wait else set()
+        await self._asking.admit(connection, asks, now)
         return [
-            Refused(decision.tried, why="no longer wanted") if request.data.brief.placement_id in over else decision
+            Refused(decision.tried, why="no longer wanted")
+            if not isinstance(decision, Given) and request.data.brief.placement_id in over
+            else decision
             for request, decision in zip(requests, decisions, strict=True)
         ]
 
@@ -177,7 +194,7 @@ class Diaries:
         if not wanted:
             return requests, {}
         until = max(latest_start(request, now) for request in bookable)
-        diaries = await lock_diaries(connection, wanted, now + self._lead, until)
+        diaries = await lock_diaries(connection, wanted, now, self._lead, until)
         missing = wanted.keys() - diaries.keys()
         return self._without_waiting(requests, missing, now) if missing else requests, diaries
 

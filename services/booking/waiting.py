@@ -23,15 +23,12 @@ import msgspec
 
 from contracts.bookings import Tried, WhyExhausted
 from contracts.brief import Acuity
-from contracts.envelope import Event
 from contracts.placements import BookingRequested
 from contracts.referrals import ReferralArrangedElsewhere, ReferralCancelled
-from services.booking.diary import Given, LeanTried, Refused, Waiter, give_freed, latest_start
+from services.booking.diary import Given, LeanTried, Refused, Waiter, give_freed
+from services.booking.ending import Ending
 from services.booking.locks import lock_diaries
-from services.booking.outcome import outcome_of
-from services.booking.references import References
 from services.chassis.database import Connection, Database
-from services.chassis.failures import Transient
 from services.chassis.lean import lean
 from services.chassis.outbox import Outbox
 
@@ -48,7 +45,7 @@ ADMIT = """
 -- They wait from now on. One that another process has settled meanwhile is found out when the batch is stored.
 insert into waiting
 select placement_id, referral_id, request, tried, string_to_array(services, ' '), acuity, since, latest_start,
-    wait_until
+    wait_until, $10
 from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::smallint[],
     $7::timestamptz[], $8::timestamptz[], $9::timestamptz[]) w
     (placement_id, referral_id, request, tried, services, acuity, since, latest_start, wait_until)
@@ -74,33 +71,13 @@ IN_VAIN = """
 select placement_id, request, tried from waiting where wait_until <= $1 order by wait_until limit $2
 """
 
-OF_REFERRALS = """
-select placement_id, referral_id, request, tried from waiting where referral_id = any($1::text[])
+OVER = """
+-- Those that ask a receiver just now: whoever asks for them gives back what they are given.
+update asking set over = true where referral_id = any($1::text[]) returning referral_id
 """
 
-END = """
--- The list's lock is held: each of these waits still. Keep what is told of it, hold its slot, and strike it off.
-with ended as (
-    select * from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
-        e (placement_id, told_type, told, reference, service_id, starts_at)
-), gone as (
-    delete from waiting w using ended e where w.placement_id = e.placement_id returning w.placement_id, w.wait_until
-), held as (
-    update slots s set held = s.held + g.patients
-    from (select service_id, starts_at, count(*) patients from ended where starts_at is not null group by 1, 2) g
-    where s.service_id = g.service_id and s.starts_at = g.starts_at
-    returning g.patients
-), booked as (
-    insert into bookings (reference, placement_id, service_id, starts_at)
-    select reference, placement_id, service_id, starts_at from ended where reference is not null
-), told as (
-    update placements p set told_type = e.told_type, told = e.told, settled_at = $1, wait_until = gone.wait_until
-    from ended e join gone using (placement_id)
-    where p.placement_id = e.placement_id and p.told is null
-    returning p.placement_id
-)
-select (select count(*) from told) = cardinality($2::uuid[])
-    and (select count(starts_at) from ended) = (select coalesce(sum(patients), 0) from held) as all_ended
+OF_REFERRALS = """
+select placement_id, referral_id, request, tried from waiting where referral_id = any($1::text[])
 """
 
 REMEMBER_UNWANTED = """
@@ -121,22 +98,22 @@ class WaitingList:
     def __init__(self, database: Database, outbox: Outbox, *, clock: Callable[[], datetime], lead: timedelta) -> None:
         """A slot that begins sooner than the lead from now is given to nobody."""
         self._database = database
-        self._outbox = outbox
+        self._ending = Ending(outbox, "waiting")
         self._clock = clock
         self._lead = lead
-        self._references = References()
 
     async def admit(
-        self, connection: Connection, wait: Sequence[tuple[BookingRequested, Refused]], now: datetime
+        self, connection: Connection, wait: Sequence[tuple[BookingRequested, Refused, datetime]], now: datetime
     ) -> set[UUID]:
-        """Put these on the list, under the locks of all their diaries. Returns whose referral is over already."""
+        """Put these on the list, for a place that begins by then at the latest, under the locks of all their diaries.
+        Returns whose referral is over already."""
         await connection.execute(ALONE)
-        referrals = [request.subject for request, _ in wait]
+        referrals = [request.subject for request, *_ in wait]
         over = {row["referral_id"] for row in await connection.fetch(UNWANTED, referrals)}
-        rows = [_row(request, refused, now) for request, refused in wait if request.subject not in over]
+        rows = [_row(*one) for one in wait if one[0].subject not in over]
         if rows:
-            await connection.execute(ADMIT, *zip(*rows, strict=True))
-        return {request.data.brief.placement_id for request, _ in wait if request.subject in over}
+            await connection.execute(ADMIT, *zip(*rows, strict=True), now)
+        return {request.data.brief.placement_id for request, *_ in wait if request.subject in over}
 
     async def give(self, connection: Connection, service_ids: Sequence[str], now: datetime) -> None:
         """Give what came free in these diaries to who waits for it. The caller holds their locks, and wakes the outbox
@@ -149,7 +126,7 @@ class WaitingList:
             return
         wanted = dict.fromkeys(sorted(service_ids), len(rows))
         latest = max(row["latest_start"] for row in rows)
-        diaries = await lock_diaries(connection, wanted, now + self._lead, latest)
+        diaries = await lock_diaries(connection, wanted, now, self._lead, latest)
         freed = give_freed([Waiter(*row) for row in rows], diaries, now)
         placements = [waiter.placement_id for waiter, *_ in freed]
         requests = {row["placement_id"]: row for row in await connection.fetch(REQUESTS, placements)}
@@ -157,7 +134,7 @@ class WaitingList:
         for waiter, place, room in freed:
             request, tried = _read(requests[waiter.placement_id])
             decided.append((request, Given(request.data.candidates[place], place, *room, tried=tried[:place])))
-        await self._end(connection, decided, now)
+        await self._ending.end(connection, decided, now)
 
     async def end_in_vain(self) -> int:
         """End the waits whose time is over. Returns how many, some at a time: call again until none is."""
@@ -168,15 +145,16 @@ class WaitingList:
         waited = sorted({event.subject for event in over if event.data.was == "waiting"})
         async with self._database.pool.acquire() as connection, connection.transaction(isolation="read_committed"):
             await connection.execute(ALONE)
-            rows = await connection.fetch(OF_REFERRALS, sorted({event.subject for event in over}))
-            found = {row["referral_id"] for row in rows}
+            referrals = sorted({event.subject for event in over})
+            rows = await connection.fetch(OF_REFERRALS, referrals)
+            found = {row["referral_id"] for row in [*rows, *await connection.fetch(OVER, referrals)]}
             await connection.execute(REMEMBER_UNWANTED, [one for one in waited if one not in found])
-            await self._end(connection, [_refused(row, "no longer wanted") for row in rows], self._clock())
-        self._outbox.wake()
+            await self._ending.end(connection, [_refused(row, "no longer wanted") for row in rows], self._clock())
+        self._ending.wake()
 
     def wake(self) -> None:
         """What was given is committed: tell it."""
-        self._outbox.wake()
+        self._ending.wake()
 
     async def _refuse(self, why: WhyExhausted, query: str, *arguments: object) -> int:
         async with self._database.pool.acquire() as connection, connection.transaction(isolation="read_committed"):
@@ -184,31 +162,12 @@ class WaitingList:
                 return 0
             await connection.execute(ALONE)
             rows = await connection.fetch(query, *arguments)
-            await self._end(connection, [_refused(row, why) for row in rows], self._clock())
-        self._outbox.wake()
+            await self._ending.end(connection, [_refused(row, why) for row in rows], self._clock())
+        self._ending.wake()
         return len(rows)
 
-    async def _end(
-        self, connection: Connection, decided: Sequence[tuple[BookingRequested, Given | Refused]], now: datetime
-    ) -> None:
-        if not decided:
-            return
-        await self._references.reserve(connection, len(decided))
-        told: list[Event] = []
-        rows = []
-        for request, decision in decided:
-            held: tuple[str | None, str | None, datetime | None] = (None, None, None)
-            if isinstance(decision, Given):
-                held = self._references.next(), decision.service.service_id, decision.starts_at
-            outcome = outcome_of(request, decision, reference=held[0] or "", now=now)
-            told.append(outcome)
-            rows.append((request.data.brief.placement_id, outcome.type, outcome.to_json().decode(), *held))
-        if not await connection.fetchval(END, now, *(list(column) for column in zip(*rows, strict=True))):
-            raise Transient("the waiting list or a slot changed although both were locked")
-        await self._outbox.put(connection, told)
 
-
-def _row(request: BookingRequested, refused: Refused, now: datetime) -> tuple[object, ...]:
+def _row(request: BookingRequested, refused: Refused, latest_start: datetime) -> tuple[object, ...]:
     brief, wait_until = request.data.brief, request.data.wait_until
     return (
         brief.placement_id,
@@ -218,7 +177,7 @@ def _row(request: BookingRequested, refused: Refused, now: datetime) -> tuple[ob
         " ".join(candidate.service_id for candidate in request.data.candidates),
         URGENCY[brief.acuity],
         request.time,
-        latest_start(request, now),
+        latest_start,
         wait_until,
     )
 

@@ -46,6 +46,25 @@ READY = Gauge("onward_ready", "1 when the service is ready", ["service"])
 OUTBOX = Counter("onward_outbox_told_total", "Events published from an outbox", ["service"])
 OUTBOX_WAITING = Gauge("onward_outbox_waiting", "Events in an outbox that are not told yet", ["service"])
 OUTBOX_OLDEST = Gauge("onward_outbox_oldest_seconds", "Age of the oldest of them; 0 for none", ["service"])
+RECEIVER_CALLS = Counter(
+    "onward_receiver_calls_total",
+    "Calls of receivers that keep their own diary: answered, refused, unanswered or wrong",
+    ["service", "call", "answer"],
+)
+RECEIVERS_LEFT_ALONE = Gauge(
+    "onward_receivers_left_alone", "Receivers that are not asked for a while, because they failed", ["service"]
+)
+ASKING = Gauge("onward_asking_placements", "Placements that ask a receiver which keeps its own diary", ["service"])
+ASKING_OLDEST = Gauge("onward_asking_oldest_seconds", "Age of the oldest of them; 0 for none", ["service"])
+GIVING_BACK = Gauge(
+    "onward_giving_back", "What receivers may hold for nobody: given back until they say that it is", ["service"]
+)
+GIVING_BACK_OLDEST = Gauge("onward_giving_back_oldest_seconds", "Age of the oldest of it; 0 for none", ["service"])
+DOUBLE_BOOKED = Counter(
+    "onward_receiver_double_booked_total",
+    "Offers of a slot that our own patients fill",
+    ["service"],
+)
 POOL_BUSY = Gauge("onward_pool_busy_connections", "Connections to PostgreSQL in use", ["service", "schema"])
 POOL_OPEN = Gauge("onward_pool_open_connections", "Connections to PostgreSQL that are open", ["service", "schema"])
 POOL_LIMIT = Gauge("onward_pool_limit_connections", "Connections that the pool may open", ["service", "schema"])

@@ -31,8 +31,9 @@ Labels name parts of the system, never people, and have few values: `service` an
 
 Gauges of backlogs are counted when they are asked for, at most once a second; what could not be counted is `NaN`.
 What concerns a whole group or table (`onward_group_lag_records`, `onward_dead_letters`, `onward_outbox_…`,
-`onward_overdue_…`) is the same from every replica: take the `max` over replicas. All else is each replica's own: take
-the `sum`, or the `max` of an age. The client's own metrics (`python_…`, `process_…`) come with them.
+`onward_overdue_…`, `onward_asking_…`, `onward_giving_back…`, `onward_receivers_left_alone`) is the same from every
+replica: take the `max` over replicas. All else is each replica's own: take the `sum`, or the `max` of an age. The
+client's own metrics (`python_…`, `process_…`) come with them.
 
 The dashboard in `deploy/dashboards/` and the alert rules in `deploy/alerts/` use these names and no others.
 

@@ -18,16 +18,16 @@ STORED = (
         select s.service_id || ' ' || s.starts_at from booking.slots s
         left join (
             select service_id, starts_at, count(*) as patients from booking.bookings
-            where released_at is null and starts_at is not null group by 1, 2
+            where released_at is null and starts_at is not null and elsewhere is null group by 1, 2
         ) b using (service_id, starts_at)
         where s.held <> coalesce(b.patients, 0) or s.held > s.capacity
         """,
     ),
     Stored(
-        "A booking's slot exists",
+        "A booking's slot exists, where we keep the diary",
         """
         select b.reference from booking.bookings b
-        where b.released_at is null and b.starts_at is not null and not exists (
+        where b.released_at is null and b.starts_at is not null and b.elsewhere is null and not exists (
             select from booking.slots s where s.service_id = b.service_id and s.starts_at = b.starts_at
         )
         """,
@@ -50,11 +50,39 @@ STORED = (
         """,
     ),
     Stored(
-        "A placement of which nothing is told waits for a place, and one that waits is told nothing",
+        "A placement of which nothing is told waits for a place or asks a receiver, and no other does",
         """
-        select coalesce(p.placement_id, w.placement_id)::text
-        from booking.placements p full join booking.waiting w using (placement_id)
-        where p.placement_id is null or (p.told is null) <> (w.placement_id is not null)
+        select coalesce(p.placement_id, u.placement_id)::text from booking.placements p
+        full join (
+            select placement_id, count(*) as places from (
+                select placement_id from booking.waiting union all select placement_id from booking.asking
+            ) unsettled group by 1
+        ) u using (placement_id)
+        where p.placement_id is null or u.places > 1 or (p.told is null) <> (u.placement_id is not null)
+        """,
+    ),
+    Stored(
+        "A placement that asks a receiver is due, or somebody asks for it now; none asks long past its time",
+        """
+        -- A lease lasts minutes at the most, and what is due is taken at once.
+        select placement_id::text from booking.asking
+        where due_at not between now() - interval '1 minute' and now() + interval '5 minutes'
+            or last_at < now() - interval '3 minutes' or (lease is null) and key is not null
+        """,
+    ),
+    Stored(
+        "What a receiver may have booked is asked for now, is held by a booking, or is given back until it is gone",
+        """
+        select e.key::text from booking.elsewhere e
+        left join booking.asking a on a.key = e.key and a.placement_id = e.placement_id
+        left join booking.bookings b on b.elsewhere = e.key and b.released_at is null
+        where (e.state = 'asked') <> (a.key is not null) or (e.state = 'held') <> (b.reference is not null)
+            or e.state = 'undoing' and e.due_at > now() + interval '2 hours'
+        union all
+        select b.reference from booking.bookings b
+        where b.elsewhere is not null and b.released_at is null and not exists (
+            select from booking.elsewhere e where e.key = b.elsewhere and e.placement_id = b.placement_id
+        )
         """,
     ),
     Stored(

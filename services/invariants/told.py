@@ -77,7 +77,7 @@ LED = (
         (BookingRequested.TYPE,),
     ),
     Led(
-        "A placement that booking has read has ended, in one way, or waits for a place until a time",
+        "A placement that booking has read has ended, in one way, or waits for a place or asks a receiver until a time",
         Topic.PLACEMENTS,
         "booking",
         BookingRequested.TYPE,
@@ -87,6 +87,8 @@ LED = (
         """
         select fact.id from fact where exists (
             select from booking.waiting w where w.placement_id = fact.placement
+        ) or exists (
+            select from booking.asking a where a.placement_id = fact.placement
         ) or exists (
             select from booking.placements p join booking.outbox o on o.body = p.told
             where p.placement_id = fact.placement

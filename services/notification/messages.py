@@ -66,6 +66,8 @@ def _placed(outcome: Confirmed) -> list[Message]:
     else:
         occasion = "delivered"
     inside = told | {"referral": outcome.subject, "service": service.name}
+    if data.receiver_reference is not None:  # where it keeps its own diary, its team finds the slot by this
+        inside["reference"] += f" ({data.receiver_reference} in the service's own diary)"
     to_service = inside | {"desk": owner.name, "telephone": owner.telephone}
     to_owner = inside | {"telephone": service.telephone}
     messages = [

@@ -51,6 +51,7 @@ class _ConfirmedData(Part):
     starts_at: AwareDatetime | None = None
     acceptance_due: AwareDatetime | None = None
     reference: str
+    receiver_reference: str | None = None
     owner: Desk
     due: AwareDatetime
 
