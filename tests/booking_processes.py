@@ -17,10 +17,13 @@ from contracts.directory import Service
 from contracts.envelope import Event
 from contracts.placements import BookingRequested
 from contracts.referrals import BookingWithdrawn
+from services.booking.asking import Asking
 from services.booking.free_slots import FreeSlots
+from services.booking.leases import Leases
 from services.booking.listing import Listings
 from services.booking.releases import Releases
 from services.booking.service import MIGRATIONS
+from services.booking.settings import BookingSettings
 from services.booking.store import Diaries
 from services.booking.waiting import WaitingList
 from services.chassis.database import OUTBOX, Database
@@ -55,6 +58,9 @@ class Booking:
     listings: Listings
     releases: Releases
     waiting: WaitingList
+    asking: Asking
+    leases: Leases
+    changed: set[str]
     free_slots: FreeSlots
     outbox: Outbox
     publisher: RecordingPublisher
@@ -95,6 +101,7 @@ async def booking(
     *,
     lead: timedelta = LEAD,
     horizon: timedelta = timedelta(days=1),
+    own: BookingSettings = BookingSettings(),  # noqa: B008 frozen
 ) -> AsyncIterator[Booking]:
     """A process of booking, running: its tables made if they are missing."""
     settings = Settings(kafka=Kafka("127.0.0.1:1"), database_url=url, keys_file=Path("none"))
@@ -104,12 +111,17 @@ async def booking(
     publisher = RecordingPublisher()
     outbox = Outbox(database, publisher)  # type: ignore[arg-type]
     waiting = WaitingList(database, outbox, clock=clock, lead=lead)
-    diaries = Diaries(database, waiting, clock=clock, lead=lead)
-    listings = Listings(database, outbox, waiting, diaries.changed, clock=clock, horizon=horizon)
-    free_slots = FreeSlots(database, outbox, diaries.changed, clock=clock, new_id=uuid4, lead=lead)
-    releases = Releases(database, waiting, diaries.changed, clock=clock)
+    changed: set[str] = set()
+    asking = Asking(database, outbox, waiting, changed, clock=clock, new_id=uuid4, lead=lead, settings=own)
+    leases = Leases(database, clock=clock, new_id=uuid4, settings=own)
+    diaries = Diaries(database, waiting, asking, changed, clock=clock, lead=lead)
+    listings = Listings(database, outbox, waiting, changed, clock=clock, horizon=horizon)
+    free_slots = FreeSlots(database, outbox, changed, clock=clock, new_id=uuid4, lead=lead)
+    releases = Releases(database, waiting, asking, changed, clock=clock)
     try:
-        yield Booking(database, diaries, listings, releases, waiting, free_slots, outbox, publisher)
+        yield Booking(
+            database, diaries, listings, releases, waiting, asking, leases, changed, free_slots, outbox, publisher
+        )
     finally:
         await database.stop()
 
@@ -146,11 +158,12 @@ FAULTS = {
     "a slot holds another number of patients than it has bookings": """
         select s.service_id, s.starts_at from slots s
         left join bookings b on b.service_id = s.service_id and b.starts_at = s.starts_at and b.released_at is null
+            and b.elsewhere is null
         group by s.service_id, s.starts_at having count(b.reference) <> s.held""",
     "a slot holds more than its capacity": "select service_id, starts_at from slots where held > capacity",
     "a booking has no slot": """
         select b.reference from bookings b left join slots s using (service_id, starts_at)
-        where b.released_at is null and b.starts_at is not null and s.service_id is null""",
+        where b.released_at is null and b.starts_at is not null and b.elsewhere is null and s.service_id is null""",
     "a placement has more than one booking": """
         select placement_id from bookings where released_at is null group by placement_id having count(*) > 1""",
     "a confirmed placement has no booking, or an exhausted one has": """
@@ -172,10 +185,17 @@ FAULTS = {
                 released::json #>> '{data,service_id}') <> (reference, placement_id::text, service_id)
             or released is not null
                 and (released::json #>> '{data,starts_at}')::timestamptz is distinct from starts_at""",
-    "a placement of which nothing is told does not wait, or one that is told of does": """
-        select coalesce(p.placement_id, w.placement_id) from placements p full join waiting w using (placement_id)
-        where p.placement_id is null or (p.told is null) <> (w.placement_id is not null)
-            or (p.told is null) <> (p.told_type is null)""",
+    "a placement of which nothing is told does not wait or ask, or one that is told of does, or it does both": """
+        select coalesce(p.placement_id, w.placement_id) from placements p full join (
+            select placement_id from waiting union all select placement_id from asking
+        ) w using (placement_id)
+        group by 1, p.placement_id, p.told, p.told_type, w.placement_id
+        having p.placement_id is null or (p.told is null) <> (w.placement_id is not null)
+            or (p.told is null) <> (p.told_type is null) or count(*) > 1""",
+    "what a receiver may have booked is neither asked for, held by a booking, nor given back": """
+        select e.key from elsewhere e left join asking a on a.key = e.key
+        left join bookings b on b.elsewhere = e.key and b.released_at is null
+        where (e.state = 'asked') <> (a.key is not null) or (e.state = 'held') <> (b.reference is not null)""",
     "a reference has not 12 digits": "select reference from bookings where reference !~ '^[1-9][0-9]{11}$'",
 }
 """Each a sentence, and a query that finds what breaks it."""

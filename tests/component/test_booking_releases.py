@@ -75,12 +75,12 @@ async def test_a_batch_is_given_back_together(process: Booking) -> None:
     """Several of one slot, several slots, and a service without slots: in the order in which they were withdrawn."""
     await process.lists(service("S3", session(capacity=3)))
     outcomes = await process.settles(*(requested(number, f"S{number % 3 + 1}") for number in range(1, 10)))
-    process.diaries.changed.clear()
+    process.changed.clear()
     released = await process.releases_of(*map(withdrawn, reversed(outcomes)))
     assert [one.data.reference for one in reversed(outcomes)] == [one.data.reference for one in released]
     assert [(0,)] == await process.rows("select sum(held) from slots")
     assert [(9,)] == await process.rows("select count(*) from bookings where released_at is not null")
-    assert {"S1", "S3"} == process.diaries.changed
+    assert {"S1", "S3"} == process.changed
     assert [] == await faults(process)
 
 

@@ -41,6 +41,13 @@ SABOTAGE = (
     """insert into booking.waiting
         select placement_id, referral_id, '', '[]', '{}', 0, now(), now(), now() - interval '1 hour'
         from booking.placements limit 1""",
+    """insert into booking.asking (placement_id, referral_id, request, tried, place, service_id, receiver, address,
+            since, latest_start, last_at, give_up_at, due_at)
+        select placement_id, referral_id, '', '[]', 0, '', '', '', now(), now(), now(), now(),
+            now() - interval '1 hour' from booking.placements limit 1""",
+    """insert into booking.elsewhere
+            (key, placement_id, service_id, receiver, address, starts_at, minutes, state, quiet_at)
+        select gen_random_uuid(), placement_id, '', '', '', now(), 5, 'asked', now() from booking.placements limit 1""",
     "update booking.placements set settled_at = settled_at + interval '1 day'",
     "update referrals.feed set last = last + 1",
     # The facts that say what was held for those that are finished now are left where they are.

@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 
 from contracts.bookings import Tried
 from contracts.placements import BookingRequested
-from services.booking.diary import Diary, Given, Refused, allocate, latest_start, may_be_booked
+from services.booking.diary import (
+    Asks,
+    Diary,
+    Given,
+    Refused,
+    allocate,
+    latest_start,
+    may_be_booked,
+    not_taken,
+    place,
+)
 from services.chassis.lean import lean
 from tests.booking_requests import NOON, candidate, requested
 
@@ -34,7 +44,7 @@ def diaries(*several: Diary) -> dict[str, Diary]:
     return {one.service_id: one for one in several}
 
 
-def where(decisions: Iterable[Given | Refused]) -> list[tuple[str, int] | None]:
+def where(decisions: Iterable[Given | Refused | Asks]) -> list[tuple[str, int] | None]:
     """Service and minutes from now of each slot; none where nothing was given."""
     return [
         (one.service.service_id, int((one.starts_at - NOON).total_seconds()) // 60)
@@ -44,7 +54,7 @@ def where(decisions: Iterable[Given | Refused]) -> list[tuple[str, int] | None]:
     ]
 
 
-def refusals(decision: Given | Refused) -> list[tuple[str, str]]:
+def refusals(decision: Given | Refused | Asks) -> list[tuple[str, str]]:
     """What was tried, and why it could not take the patient."""
     return [(one.service_id, one.why) for one in decision.tried]
 
@@ -253,7 +263,7 @@ def test_every_decision_is_the_plain_models(services: dict[str, Entry], asked: l
     ]
     known = {}
     for name, entry in services.items():
-        known[name] = Diary(name, entry.kind, entry.active, accept_within_minutes=45)  # type: ignore[arg-type]
+        known[name] = Diary(name, entry.kind, entry.active, accept_within_minutes=45)
         for begins, free in entry.slots:
             known[name].add(NOON + minutes(begins), 20, free)
     decided = allocate(requests, known, NOON)
@@ -282,3 +292,36 @@ def test_who_may_be_booked_is_told_by_deadline_clinician_and_candidates() -> Non
 def test_the_latest_start_is_so_many_minutes_from_now() -> None:
     """Not from when the placement was asked for; `answer_by` bounds what lies between."""
     assert NOON + minutes(150) == latest_start(requested(1, "S1", minutes=120), NOON + minutes(30))
+
+
+def elsewhere(service_id: str, *, left_alone: bool = False) -> Diary:
+    """A diary that its receiver keeps."""
+    return Diary(service_id, "slots", active=True, elsewhere=True, left_alone=left_alone)
+
+
+def test_a_receiver_that_keeps_its_own_diary_is_asked_at_its_place() -> None:
+    """Not before those who stand before it were tried, and not where one of them has the patient."""
+    requests = [requested(1, "S1", "R1", "S2"), requested(2, "S1", "R1")]
+    has_one = diaries(diary("S1", (30, 1)), elsewhere("R1"), diary("S2", (30, 1)))
+    given, asks = allocate(requests, has_one, NOON)
+    assert [("S1", 30)] == where([given])
+    assert isinstance(asks, Asks)
+    assert ("R1", 1, [("S1", "no free slot in time")]) == (asks.service.service_id, asks.place, refusals(asks))
+
+
+def test_a_receiver_that_is_left_alone_is_not_asked() -> None:
+    """Who comes after it has the patient at once."""
+    has_one = diaries(elsewhere("R1", left_alone=True), diary("S1", (30, 1)))
+    [given] = allocate([requested(1, "R1", "S1")], has_one, NOON)
+    assert [("R1", "its diary did not answer")] == refusals(given)
+    assert [("S1", 30)] == where([given])
+
+
+def test_who_comes_back_from_a_receiver_goes_on_after_it() -> None:
+    """What was tried is kept, and slots of those before it are not looked at again."""
+    request = requested(1, "S1", "R1", "S2")
+    has_two = diaries(diary("S1", (30, 1)), elsewhere("R1"), diary("S2", (40, 1), (70, 1)))
+    tried = (not_taken(request.data.candidates[1], "its diary did not answer"),)
+    given = place(request, has_two, NOON + minutes(60), NOON, tried=tried, begin=2)
+    assert [("S2", 40)] == where([given])
+    assert [("R1", "its diary did not answer")] == refusals(given)

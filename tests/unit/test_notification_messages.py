@@ -54,6 +54,13 @@ def test_an_unplaced_referral_is_told_to_the_owner_alone() -> None:
     assert expected == told(messages_of(exhausted(BY_TEXT)))
 
 
+def test_a_service_that_keeps_its_own_diary_is_told_what_it_called_the_booking_there() -> None:
+    """So its team finds the slot; the patient is told one reference."""
+    own = " (R-7 in the service's own diary)"
+    messages = messages_of(confirmed(BY_TEXT, starts_at=NOON, receiver_reference="R-7"))
+    assert {"service", "referrer"} == {one.audience for one in messages if own in one.text}
+
+
 @pytest.mark.parametrize("outcome", every_outcome(BY_TEXT), ids=lambda outcome: outcome.data.outcome)
 def test_a_further_placement_is_told_to_nobody_here(outcome) -> None:  # type: ignore[no-untyped-def]
     """What became of the place before is known by referrals alone, which tells of both."""
