@@ -31,12 +31,15 @@ class Askers:
         self._log = logger("booking")
 
     async def work(self) -> None:
-        """Take what is due and ask, for ever. Raises Transient, and is begun again."""
+        """Take what is due and ask, for ever. Who asks goes on while the database is away for others."""
         woken = self._asking.woken
         async with asyncio.TaskGroup() as group:
             while True:
                 woken.clear()
-                if not await self.begin(group):
+                async for attempt in stamina.retry_context(on=is_transient, attempts=None, timeout=None, wait_max=5.0):
+                    with attempt:
+                        begun = await self.begin(group)
+                if not begun:
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(LOOK_SECONDS):
                             await woken.wait()
@@ -45,7 +48,7 @@ class Askers:
         """Take what is due, and begin to ask. False when nothing was due."""
         taken = await self._leases.take()
         if taken.ended:
-            await self._asking.finish(taken.ended)
+            group.create_task(self._bounded(self._asking.finish(taken.ended)))
         for asked in taken.asked:
             group.create_task(self._bounded(self.pursue(asked)))
         for one in taken.given_up:
