@@ -43,6 +43,7 @@ from services.booking.store import Diaries
 from services.booking.waiting import WaitingList
 from services.chassis.database import OUTBOX, Database
 from services.chassis.kafka import Kafka
+from services.chassis.lean import lean
 from services.chassis.outbox import Outbox
 from services.chassis.service import MAX_RECORDS
 from services.chassis.settings import Settings
@@ -57,6 +58,8 @@ ROUNDS = 3
 BAR = 5.0
 FAMILY = UUID("6a1d3c52-0000-4000-8000-00000000be9c")
 HERE = Position(latitude=52.9, longitude=-1.2)
+
+AS_READ = lean(BookingRequested)
 
 Way = Literal["as shipped", "row at a time"]
 WAYS: tuple[Way, ...] = ("as shipped", "row at a time")
@@ -121,7 +124,8 @@ def candidate(number: int) -> Candidate:
 
 
 def asked(scenario: Scenario, first: int, placements: int) -> list[BookingRequested]:
-    """So many placements, each naming some of the services by chance, the same for the same numbers."""
+    """So many placements, each naming some of the services by chance, the same for the same numbers; as a service reads
+    them, either way."""
     chance = random.Random(first)
     candidates = [candidate(number) for number in range(scenario.services)]
     requests = []
@@ -146,7 +150,8 @@ def asked(scenario: Scenario, first: int, placements: int) -> list[BookingReques
         )
         data = BookingRequestedData(brief=brief, candidates=tuple(chance.sample(candidates, scenario.named)))
         subject = str(uuid5(FAMILY, str(number)))
-        requests.append(BookingRequested.first(data, id=UUID(subject), source="bench", subject=subject, time=NOW))
+        event = BookingRequested.first(data, id=UUID(subject), source="bench", subject=subject, time=NOW)
+        requests.append(AS_READ.read(event.to_json()))
     return requests
 
 

@@ -13,7 +13,7 @@ import asyncpg
 from contracts.bookings import Tried
 from contracts.envelope import Event
 from contracts.placements import BookingRequested
-from services.booking.diary import Given, Refused, latest_start
+from services.booking.diary import Given, LeanTried, Refused, latest_start
 from services.booking.outcome import outcome_of
 
 PICK = """
@@ -68,5 +68,5 @@ async def _place(
         found = await pick.fetchrow(candidate.service_id, now + lead, latest_start(request, now))
         if found is not None:
             return Given(candidate, place, starts_at=found[0], slot_minutes=found[1], tried=tuple(tried))
-        tried.append(Tried(service_id=candidate.service_id, name=candidate.name, why="no free slot in time"))
+        tried.append(LeanTried(service_id=candidate.service_id, name=candidate.name, why="no free slot in time"))
     return Refused(tuple(tried))
