@@ -165,14 +165,14 @@ async def _agreement(
 ) -> Figures:
     """The part of the searches to which all give the same candidates in the same order, and how many were held so."""
     plain = _plain_search(services, reports, decided)
-    together = [[one.service_id for one in places] for places in places_of_many(directory, asked)]
+    together = [places.service_ids for places in places_of_many(directory, asked)]
     ranked = [[one.service_id for one in found.candidates] for found in search_many(directory, asked)]
     parameters = [peer.parameters(one) for one in asked]
     theirs_together = await peer.search_many(parameters)
     agreed = found = 0
     for number, one in enumerate(asked):
         [places] = places_of_many(directory, [one])
-        ours = [place.service_id for place in places]
+        ours = places.service_ids
         others = [together[number], ranked[number], theirs_together[number], await peer.search(parameters[number])]
         if number < PLAINLY.get(size, 20):
             others.append(plain(one))

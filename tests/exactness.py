@@ -25,7 +25,7 @@ from services.pathways.capacity import CapacityOrder
 from services.pathways.globe import METRES
 from services.pathways.index import Index
 from services.pathways.request import AgeSpan, Area, Needs, SearchRequest
-from services.pathways.search import Place, Search, explain, places_of_many, search, search_many
+from services.pathways.search import Places, Search, explain, places_of_many, search, search_many
 from services.pathways.search_rules import SearchRules
 from tests import plain_search
 from tests.pathways_examples import HERE, NOON, listed, reported, service
@@ -290,9 +290,9 @@ def deciders(ordered: list[tuple[Any, ...]]) -> list[str]:
     return decided
 
 
-def shown(places: list[Place]) -> list[tuple[str, float]]:
+def shown(places: Places) -> list[tuple[str, float]]:
     """Places as candidates show them: ids, and km."""
-    return [(one.service_id, round(one.metres / METRES, 2)) for one in places]
+    return [(service_id, round(metres / METRES, 2)) for service_id, metres in zip(*places, strict=True)]
 
 
 def compare(asked: bytes, drawn: list[bytes]) -> list[str]:

@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.pathways.columns import ByCode, Floats, Numbers
+from services.pathways.columns import Floats, Numbers
 from services.pathways.criteria import ClinicalQuestion, PatientQuestion
 from services.pathways.globe import on_the_globe
 from services.pathways.index import Snapshot
-from services.pathways.opening_board import Moment, Session
+from services.pathways.opening_board import Session
 from services.pathways.request import SearchRequest
 from services.pathways.search_rules import Distance
 
@@ -24,9 +24,12 @@ class Asked(NamedTuple):
     red_from: Floats
     """A report that a service is full counts if it holds then: at the search, or never where the patient waits."""
     on_the_globe: Floats
-    own_surgery: Numbers
-    clinical: ByCode
-    codes: ByCode
+    own_surgery: Numbers | None
+    """None where no surgery of theirs is in the directory."""
+    clinical: Numbers
+    """Where the table of clinical profiles begins."""
+    codes: Numbers
+    """Where the tables of the columns `codes` begin, one each."""
     left_out: Numbers
     """Pairs of a search and a service that is not asked again: the search times how many services there are, plus the
     slot."""
@@ -35,14 +38,19 @@ class Asked(NamedTuple):
 def asked_of(snapshot: Snapshot, requests: Sequence[SearchRequest]) -> Asked:
     """The searches in columns."""
     registers = snapshot.registers
-    second = np.array([one.at.timestamp() for one in requests])
+    registers.tables.make_room()
+    seconds = [one.at.timestamp() for one in requests]
+    sessions = [Session.of(second, session_minutes(one.minutes)) for second, one in zip(seconds, requests, strict=True)]
+    patient, territory = registers.patient_tables.begin, registers.territorial_tables.begin
+    tie, session, clinical = registers.tie_tables.begin, registers.session_tables.begin, registers.clinical_tables.begin
+    own = [registers.organisations.known(one.surgery or "") for one in requests]
     left_out = [
         number * len(snapshot.entries) + slot
         for number, request in enumerate(requests)
         for one in request.without
         if (slot := snapshot.slot(one)) is not None
     ]
-    sessions = [Session(Moment.of(one.at.timestamp()), session_minutes(one.minutes)) for one in requests]
+    second = np.array(seconds)
     waiting = [one.full_too for one in requests]
     return Asked(
         distances=[snapshot.rules.distance_of(one) for one in requests],
@@ -50,18 +58,19 @@ def asked_of(snapshot: Snapshot, requests: Sequence[SearchRequest]) -> Asked:
         second=second,
         red_from=np.where(waiting, np.inf, second) if any(waiting) else second,
         on_the_globe=np.array([on_the_globe(one.position) for one in requests]),
-        own_surgery=np.array([registers.organisations.known(one.surgery or "") for one in requests]),
-        clinical=ByCode.of(
-            ([ClinicalQuestion(one.needs, one.referral_role) for one in requests], registers.clinical_verdicts.of)
+        own_surgery=np.array(own) if max(own) >= 0 else None,
+        clinical=np.array([clinical(ClinicalQuestion(one.needs, one.referral_role)) for one in requests]),
+        codes=np.array(
+            [
+                (patient(PatientQuestion(one.age, one.gender)), territory(one.area), tie(one.surgery), session(when))
+                for one, when in zip(requests, sessions, strict=True)
+            ]
         ),
-        codes=ByCode.of(
-            ([PatientQuestion(one.age, one.gender) for one in requests], registers.patient_verdicts.of),
-            ([one.area for one in requests], registers.territorial_verdicts.of),
-            ([one.surgery for one in requests], registers.commissionings.ties_to),
-            (sessions, registers.boards.table_of),
-        ),
-        left_out=np.array(left_out, np.int64),
+        left_out=np.array(left_out, np.int64) if left_out else NOTHING,
     )
+
+
+NOTHING = np.zeros(0, np.int64)
 
 
 def session_minutes(disposition_minutes: int | None) -> int:

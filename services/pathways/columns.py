@@ -5,7 +5,6 @@ register, and the column holds its number there.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from functools import lru_cache
 from typing import Annotated, Any, Generic, NamedTuple, Self, TypeVar, get_type_hints
 
 import numpy as np
@@ -20,6 +19,7 @@ Number = Annotated[Numbers, np.int64]
 """As wide as a place in an array: a narrower one would be widened in each search, which takes longer than the look."""
 Small = Annotated[Numbers, np.int16]
 Place = Annotated[Floats, np.dtype((np.float64, 3))]
+Bounded = Annotated[Floats, np.dtype((np.float64, 4))]
 Codes = Annotated[Numbers, np.dtype((np.int64, 4))]
 Truth = Annotated[Truths, np.bool_]
 
@@ -29,8 +29,8 @@ class Columns(NamedTuple):
 
     service_type: Number
     active: Truth
-    latitude: Float
-    longitude: Float
+    position: Bounded
+    """Latitude and longitude, and both with their signs turned: inside a square none is below `Square.bounds`."""
     on_the_globe: Place
     """Of diameter 1: three numbers each."""
     organisation: Number
@@ -129,43 +129,70 @@ class Verdicts(Generic[Question, Item]):
 NO_VERDICT: Numbers = np.zeros(0, np.int32)
 
 
-def remembered(register: Register[Item], table_of: Callable[[Question], Numbers]) -> Callable[[Question], Numbers]:
-    """The same tables of what a register's items say to questions, each made once, until the register grows."""
+class Tables:
+    """What the codes of columns mean to questions: tables of bits end to end, each made once while there is room."""
 
-    @lru_cache(maxsize=MOST_QUESTIONS)
-    def of(question: Question, _items: int) -> Numbers:
-        return table_of(question)
+    def __init__(self) -> None:
+        self.flat: Numbers = np.zeros(LEAST_ROOM, np.int32)
+        self._used = 0
+        self._columns: list[TablesOfColumn[Any]] = []
 
-    return lambda question: of(question, len(register.items))
+    def of(self, register: Register[Any], table_of: Callable[[Question], Numbers]) -> "TablesOfColumn[Question]":
+        """The tables of one more column, whose codes are those of a register."""
+        column = TablesOfColumn(self, register, table_of)
+        self._columns.append(column)
+        return column
+
+    def make_room(self) -> None:
+        """Forget all tables where they are too many. Where they begin counts from one such call to the next."""
+        if self._used > MOST_ROOM:
+            self._used = 0
+            for column in self._columns:
+                column.forget()
+
+    def put(self, table: Numbers) -> int:
+        """Where a table begins that is kept from now on."""
+        begin, self._used = self._used, self._used + len(table)
+        if self._used > len(self.flat):
+            larger: Numbers = np.zeros(2 * self._used, np.int32)
+            larger[:begin] = self.flat[:begin]
+            self.flat = larger
+        self.flat[begin : self._used] = table
+        return begin
 
 
-class ByCode(NamedTuple):
-    """For each search tables of what the codes of some columns mean to it: bits, and those of all columns count."""
+LEAST_ROOM, MOST_ROOM = 1 << 16, 1 << 22
 
-    tables: Numbers
-    """All that are different, end to end."""
-    begins: Numbers
-    """By search and column, where its table begins."""
 
-    @classmethod
-    def of(cls, *columns: tuple[Sequence[Any], Callable[[Any], Numbers]]) -> Self:
-        """The tables that answer the questions, one of each search, that are asked of each column."""
-        tables, begins, length = [], [], 0
-        for questions, table_of in columns:
-            begin: dict[Any, int] = {}
-            for question in questions:
-                if question not in begin:
-                    table = table_of(question)
-                    tables.append(table)
-                    begin[question] = length
-                    length += len(table)
-            begins.append([begin[question] for question in questions])
-        return cls(joined(tables), np.array(begins).T)
+class TablesOfColumn(Generic[Question]):
+    """What the codes of one column mean to questions."""
 
-    def to(self, search: Numbers, codes: Numbers) -> Numbers:
-        """What the codes of each row mean to the search beside it."""
-        bits: Numbers = np.bitwise_or.reduce(self.tables.take(codes + beside(self.begins, search)), axis=1)
-        return bits
+    def __init__(self, tables: Tables, register: Register[Any], table_of: Callable[[Question], Numbers]) -> None:
+        self._tables = tables
+        self._items = register.items
+        self._table_of = table_of
+        self._begins: dict[Question, tuple[int, int]] = {}
+        """And how many codes there were."""
+
+    def begin(self, question: Question) -> int:
+        """Where the table of a question begins."""
+        begin, length = self._begins.get(question, NOWHERE)
+        if length < len(self._items):
+            begin = self._tables.put(self._table_of(question))
+            self._begins[question] = begin, len(self._items)
+        return begin
+
+    def renew(self, question: Question) -> None:
+        """Make the table of a question anew, in its place."""
+        begin, length = self._begins[question]
+        self._tables.flat[begin : begin + length] = self._table_of(question)[:length]
+
+    def forget(self) -> None:
+        """Forget all of them."""
+        self._begins.clear()
+
+
+NOWHERE = 0, -1
 
 
 Column = TypeVar("Column", Floats, Numbers)

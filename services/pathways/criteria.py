@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 
 from contracts.people import Gender
-from services.pathways.columns import Numbers, Register, Verdicts, remembered
+from services.pathways.columns import Numbers, Register, Verdicts
 from services.pathways.request import AgeSpan, Area, Needs
 
 Criterion = Literal[
@@ -109,10 +109,9 @@ class ClinicalVerdicts:
         self._symptoms: Verdicts[Symptoms, Clinical] = Verdicts(register, _symptoms_fail)
         self._dispositions: Verdicts[str | None, Clinical] = Verdicts(register, _disposition_fails)
         self._roles: Verdicts[str | None, Clinical] = Verdicts(register, _role_fails)
-        self.of = remembered(register, self._of)
-        """Bits of what each clinical profile fails, by its number."""
 
-    def _of(self, asked: ClinicalQuestion) -> Numbers:
+    def of(self, asked: ClinicalQuestion) -> Numbers:
+        """Bits of what each clinical profile fails, by its number."""
         needs = asked.needs
         role: Numbers = self._roles.of(asked.referral_role)
         if needs is None:
@@ -155,10 +154,9 @@ class TerritorialVerdicts:
     def __init__(self, register: Register[Territory]) -> None:
         self._limits: Verdicts[None, Territory] = Verdicts(register, _limits)
         self._left: Verdicts[str, Territory] = Verdicts(register, _left_by)
-        self.of = remembered(register, self._of)
-        """Bits of what each territory says, by its number: that it excludes, that it is promoted elsewhere."""
 
-    def _of(self, area: Area) -> Numbers:
+    def of(self, area: Area) -> Numbers:
+        """Bits of what each territory says, by its number: that it excludes, that it is promoted elsewhere."""
         limits: Numbers = self._limits.of(None)
         if area.commissioner is None:
             return np.zeros_like(limits)
@@ -195,8 +193,6 @@ class Commissionings(Register[Commissioning]):
         super().__init__()
         self._of_surgery: dict[str, list[int]] = {}
         self._to_others, self._to_its_own = np.zeros((2, 0), np.int32)
-        self.ties_to = remembered(self, self._ties_to)
-        """How each item is tied to a surgery, by its number, as a standing; and whether that excludes it."""
         self.number_of(Commissioning())
 
     def number_of(self, item: Commissioning) -> int:
@@ -210,7 +206,8 @@ class Commissionings(Register[Commissioning]):
                 self._of_surgery.setdefault(surgery, []).append(number)
         return number
 
-    def _ties_to(self, surgery: str | None) -> Numbers:
+    def ties_to(self, surgery: str | None) -> Numbers:
+        """How each item is tied to a surgery, by its number, as a standing; and whether that excludes it."""
         if len(self._to_others) < len(self.items):
             restricted = [item.restricted for item in self.items]
             excluded = BITS["surgery"] | RESTRICTED_TO_OTHERS << STANDING_BIT

@@ -80,13 +80,8 @@ class Field(NamedTuple):
 
 def pairs_of(snapshot: Snapshot, asked: Asked, wishes: Wishes, wish: Numbers, slot: Numbers) -> Pairs:
     """Pairs of these wishes and services."""
-    return Pairs(wish, slot, codes_fail(asked, wishes.search.take(wish), snapshot.columns.clinical.take(slot)))
-
-
-def codes_fail(asked: Asked, search: Numbers, clinical: Numbers) -> Numbers:
-    """The criteria that clinical profiles fail, each for the search beside it."""
-    tables, begins = asked.clinical
-    return tables.take(clinical if len(begins) == 1 else clinical + begins[:, 0].take(search))
+    codes = snapshot.columns.clinical.take(slot) + asked.clinical.take(wishes.search.take(wish))
+    return Pairs(wish, slot, snapshot.registers.tables.flat.take(codes))
 
 
 def may_be_said(failed: Numbers, proposed: Truths | None) -> Truths:
@@ -119,12 +114,11 @@ def field_of(
     columns, (wish, slot, failed) = snapshot.columns, pairs
     search = wishes.search.take(wish)
     codes = columns.codes.take(slot, axis=0)
-    said = asked.codes.to(search, codes)
+    codes += beside(asked.codes, search)
+    said = np.bitwise_or.reduce(snapshot.registers.tables.flat.take(codes), axis=1)
     not_known = (said >= NOT_KNOWN).nonzero()[0]
     if len(not_known):
-        hours = codes[not_known, -1]
-        said[not_known] &= ~NOT_KNOWN
-        said[not_known] |= snapshot.registers.boards.asked(asked.sessions, search.take(not_known), hours)
+        said[not_known] = _known(snapshot, asked, search.take(not_known), codes[not_known])
     failed = failed | said & FAILED
     failed |= _failing("capacity", columns.red_until.take(slot) > beside(asked.red_from, search))
     if len(asked.left_out):
@@ -141,7 +135,7 @@ def field_of(
     chosen = kept.nonzero()[0]
     wish, slot, search = wish.take(chosen), slot.take(chosen), search.take(chosen)
     standing = said.take(chosen) >> STANDING_BIT
-    if asked.own_surgery.max() >= 0:
+    if asked.own_surgery is not None:
         own = columns.organisation.take(slot) == beside(asked.own_surgery, search)
         standing[own] += OWN_SURGERY - (standing[own] & (TIES - 1))
     metres = metres_of(columns.on_the_globe.take(slot, axis=0) - beside(asked.on_the_globe, search))
@@ -153,6 +147,21 @@ def field_of(
         worth=metres if snapshot.capacity_order is None else metres + _capacity_adds(snapshot, asked, search, slot),
         standing=standing,
     )
+
+
+def _known(snapshot: Snapshot, asked: Asked, search: Numbers, codes: Numbers) -> Numbers:
+    """What codes say, each row to the search beside it, where hours had to be looked up first."""
+    registers = snapshot.registers
+    hours = codes[:, -1] - asked.codes[search, -1]
+    # By day: there may be more days than are kept, and some were forgotten.
+    for session in sorted({asked.sessions[one] for one in np.unique(search)}):
+        registers.boards.make(session, hours)
+        registers.session_tables.renew(session)
+    said: Numbers = np.bitwise_or.reduce(registers.tables.flat.take(codes), axis=1)
+    for one in (said >= NOT_KNOWN).nonzero()[0]:
+        opens = registers.boards.opens(asked.sessions[search[one]], int(hours[one]))
+        said[one] = said[one] & ~NOT_KNOWN | (0 if opens else BITS["opening hours"])
+    return said
 
 
 def _failing(criterion: Criterion, where: Truths) -> Numbers:

@@ -31,6 +31,11 @@ class Square(NamedTuple):
         latitude, longitude = centre.latitude, centre.longitude
         return cls(latitude - up, latitude + up, longitude - across, longitude + across)
 
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Of latitude and longitude the least, and of both with their signs turned."""
+        return self.south, self.west, -self.north, -self.east
+
 
 def on_the_globe(position: Position) -> tuple[float, float, float]:
     """Where a position is on a globe of diameter 1."""
@@ -41,6 +46,6 @@ def on_the_globe(position: Position) -> tuple[float, float, float]:
 
 def metres_of(apart: Floats) -> Floats:
     """Great-circle distances, in whole metres, between places that are so far apart on a globe of diameter 1."""
-    chord = np.sqrt(np.einsum("ij,ij->i", apart, apart))
+    chord = np.sqrt(np.vecdot(apart, apart))
     metres: Floats = np.rint(np.arcsin(np.minimum(chord, 1.0)) * (2 * EARTH_KM * METRES))
     return metres

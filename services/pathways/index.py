@@ -29,7 +29,7 @@ from contracts.topics import Topic
 from services.chassis.lean import leaned
 from services.chassis.reader import Tombstone
 from services.pathways.capacity import CapacityOrder, Status, status
-from services.pathways.columns import NEVER, Columns, Floats, Numbers, Register, Verdicts
+from services.pathways.columns import NEVER, Columns, Floats, Numbers, Register, Tables, Verdicts
 from services.pathways.criteria import (
     Clinical,
     ClinicalVerdicts,
@@ -109,9 +109,12 @@ class Registers:
         self.territories: Register[Territory] = Register()
         self.hours: Register[Hours] = Register()
         self.boards = OpeningBoards(self.hours.items)
-        self.patient_verdicts = Verdicts(self.patients, patient_fails)
-        self.clinical_verdicts = ClinicalVerdicts(self.clinical)
-        self.territorial_verdicts = TerritorialVerdicts(self.territories)
+        self.tables = Tables()
+        self.clinical_tables = self.tables.of(self.clinical, ClinicalVerdicts(self.clinical).of)
+        self.patient_tables = self.tables.of(self.patients, Verdicts(self.patients, patient_fails).of)
+        self.territorial_tables = self.tables.of(self.territories, TerritorialVerdicts(self.territories).of)
+        self.tie_tables = self.tables.of(self.commissionings, self.commissionings.ties_to)
+        self.session_tables = self.tables.of(self.hours, self.boards.table_of)
         self._of_surgery: dict[str, dict[int, None]] = {}
         self._timetables: dict[Hashable, Timetable] = {}
         self._ages: dict[Hashable, tuple[Age | None, Age | None]] = {}
@@ -154,8 +157,7 @@ class Registers:
         return {
             "service_type": entry.service_type,
             "active": entry.active,
-            "latitude": position.latitude,
-            "longitude": position.longitude,
+            "position": (position.latitude, position.longitude, -position.latitude, -position.longitude),
             "on_the_globe": on_the_globe(position),
             "organisation": self.organisations.number_of(entry.always["organisation"]),
             "clinical": self.clinical.number_of(entry.clinical),
@@ -253,7 +255,8 @@ class Snapshot(NamedTuple):
     @property
     def nbytes(self) -> int:
         """Memory of the columns, and of the entries by a sample of them: what they share is counted once."""
-        columns = self.columns.nbytes + sum(one.nbytes for one in self.order) + self.registers.boards.nbytes
+        columns = self.columns.nbytes + sum(one.nbytes for one in self.order)
+        columns += self.registers.boards.nbytes + self.registers.tables.flat.nbytes
         every = max(1, len(self.entries) // SAMPLED)
         sample = self.entries[::every]
         seen: set[int] = set()
@@ -404,12 +407,9 @@ class Index:
         stay = ~moved[last.slots]
         keys, slots = last.keys[stay], last.slots[stay]
         come = np.flatnonzero(moved & columns.active)
-        new = np.concatenate(
-            [
-                keys_of(service_type, columns.latitude[come], columns.longitude[come])
-                for service_type in (columns.service_type[come], EVERY_TYPE)
-            ]
-        )
+        latitude, longitude, *_ = columns.position[come].T
+        of_type = keys_of(columns.service_type[come], latitude, longitude)
+        new = np.concatenate((of_type, keys_of(EVERY_TYPE, latitude, longitude)))
         come = np.concatenate((come, come))
         by_key = np.argsort(new, kind="stable")
         new, come = new[by_key], come[by_key]

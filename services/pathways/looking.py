@@ -5,7 +5,7 @@ wish that these do not settle is looked at again in a wider part, and at last in
 same, and take about as long where services are many as where they are few.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain, pairwise
 from math import sqrt
 from typing import NamedTuple
@@ -17,8 +17,8 @@ from services.pathways.columns import Floats, Numbers, Truths
 from services.pathways.criteria import BITS
 from services.pathways.filters import Field, Pairs, field_of, pairs_of
 from services.pathways.globe import Square
-from services.pathways.index import Snapshot
-from services.pathways.looks import Look, Pieces, contained, pieces_of, services_in
+from services.pathways.index import EVERY_TYPE, Snapshot
+from services.pathways.looks import Look, Pieces, contained, heads_of, pieces_of, services_in
 from services.pathways.request import SearchRequest
 from services.pathways.search_rules import MOST_TYPES, NATIONAL_KM, Distance
 from services.pathways.wishes import PROPOSAL, Wishes, wishes_of
@@ -62,29 +62,31 @@ def look(
     wishes = wishes_of(snapshot, requests, proposals=all_is_said)
     field = _by_name(snapshot, requests, asked, wishes, all_is_said=all_is_said)
     looks = _first_looks(requests, asked, wishes)
-    pieces = pieces_of(snapshot, wishes, looks, range(len(looks)))
+    pieces = pieces_of(snapshot, looks, range(len(looks)))
     tied = None
     if crowded := _crowded(looks, pieces, about_at_first):
-        tied = _tied(snapshot, requests, asked, wishes, looks)
+        tied = _tied(snapshot, requests, asked, wishes, looks, crowded)
         for number, part in crowded.items():
-            looks[number] = looks[number].wider(looks[number].wish, part)
+            looks[number] = looks[number].wider(wishes, looks[number].wish, part)
         pieces = pieces.where(~np.isin(pieces.look, list(crowded)))
-        pieces = pieces.and_also(pieces_of(snapshot, wishes, looks, list(crowded)))
+        pieces = pieces.and_also(pieces_of(snapshot, looks, crowded))
     reach = np.full(len(wishes.search), np.inf)
     while looks:
         pairs = services_in(snapshot, asked, wishes, looks, pieces, all_is_said=all_is_said)
-        if tied is not None:
-            pairs = pairs.and_also(_beyond(snapshot, wishes, looks, tied))
+        narrow = [look for look in looks if look.part < 1]
+        if tied is not None and narrow:
+            pairs = pairs.and_also(_beyond(snapshot, wishes, narrow, tied))
         new = field_of(snapshot, asked, wishes, pairs, all_is_said=all_is_said)
         field = new if field is None else field.and_also(new)
-        if all(look.part == 1 for look in looks):
-            break
-        for look in looks:
+        for look in narrow:
             reach[look.wish] = look.reach
-        unsettled = _unsettled(snapshot, requests, wishes, field, reach, all_is_said=all_is_said)
-        field = field.where(~unsettled[field.wish])
-        looks = [look.wider(again, WIDENED) for look in looks if len(again := look.wish[unsettled[look.wish]])]
-        pieces = pieces_of(snapshot, wishes, looks, range(len(looks))) if looks else pieces
+        looks = []
+        if narrow:
+            unsettled = _unsettled(snapshot, requests, wishes, field, reach, all_is_said=all_is_said)
+            field = field.where((~unsettled[field.wish]).nonzero()[0])
+            looks = [look.wider(wishes, one, WIDENED) for look in narrow if len(one := look.wish[unsettled[look.wish]])]
+            reach[unsettled] = np.inf
+            pieces = pieces_of(snapshot, looks, range(len(looks)))
     assert field is not None
     return Looked(asked, wishes, field)
 
@@ -105,15 +107,19 @@ def _by_name(
 def _first_looks(requests: Sequence[SearchRequest], asked: Asked, wishes: Wishes) -> list[Look]:
     """A look at the whole square of each search; and for the departments to propose, where theirs is another."""
     wish = np.arange(wishes.by_type)
-    looks = [
-        Look(wish[begins:ends], _square(request, distance), of_all=ends - begins if request.wanted is None else 0)
-        for request, distance, (begins, ends) in zip(requests, asked.distances, pairwise(wishes.begins), strict=True)
-    ]
+    looks = []
+    for request, distance, (begins, ends) in zip(requests, asked.distances, pairwise(wishes.begins), strict=True):
+        its = wish[begins:ends]
+        heads = [(begins, EVERY_TYPE)] if request.wanted is None and len(its) else heads_of(wishes, its)
+        looks.append(Look(its, heads, _square(request, distance)))
     for number, at in enumerate(range(wishes.wanted, wishes.by_type)):
+        look, proposal = looks[number], wish[at : at + 1]
         if asked.distances[number].km == NATIONAL_KM:
-            looks[number] = looks[number]._replace(wish=np.append(looks[number].wish, at))
+            heads = [*look.heads, *heads_of(wishes, proposal)]
+            looks[number] = look._replace(wish=np.append(look.wish, proposal), heads=heads)
         else:
-            looks.append(Look(wish[at : at + 1], Square.around(requests[number].position, NATIONAL_KM)))
+            square = Square.around(requests[number].position, NATIONAL_KM)
+            looks.append(Look(proposal, heads_of(wishes, proposal), square))
     return looks
 
 
@@ -123,9 +129,9 @@ def _square(request: SearchRequest, distance: Distance) -> Square:
 
 def _crowded(looks: Sequence[Look], pieces: Pieces, about_at_first: float) -> dict[int, float]:
     """The looks at more services than are worth it, and how large a part of each is to be looked at first."""
-    if pieces.past.sum() - pieces.first.sum() <= MANY * about_at_first:
+    if pieces.length.sum() <= MANY * about_at_first:
         return {}
-    there = np.bincount(pieces.look, pieces.past - pieces.first, minlength=len(looks)).tolist()
+    there = np.bincount(pieces.look, pieces.length, minlength=len(looks)).tolist()
     crowded = {
         number: sqrt(about_at_first * len(look.wish) / many)
         for number, (look, many) in enumerate(zip(looks, there, strict=True))
@@ -175,12 +181,21 @@ def _counted(wish: Numbers, wishes: Wishes) -> Numbers:
 
 
 def _tied(
-    snapshot: Snapshot, requests: Sequence[SearchRequest], asked: Asked, wishes: Wishes, looks: Sequence[Look]
+    snapshot: Snapshot,
+    requests: Sequence[SearchRequest],
+    asked: Asked,
+    wishes: Wishes,
+    looks: Sequence[Look],
+    crowded: Iterable[int],
 ) -> Pairs:
-    """The services in the whole squares that may be tied to the patient's surgery: they go before nearer ones."""
+    """The services in whole squares, of those looks that are crowded, that may be tied to the patient's surgery.
+
+    They go before nearer ones.
+    """
     columns = snapshot.columns
-    slots = [snapshot.registers.tied_to(request.surgery) for request in requests]
-    search = np.arange(len(requests)).repeat([len(one) for one in slots])
+    numbers = [number for number in crowded if number < len(requests)]  # a look for departments has no such
+    slots = [snapshot.registers.tied_to(requests[number].surgery) for number in numbers]
+    search = np.array(numbers, np.int64).repeat([len(one) for one in slots])
     slot = np.fromiter(chain.from_iterable(slots), np.int64, len(search))
     slot, search = slot[slot < len(columns.active)], search[slot < len(columns.active)]  # as this snapshot has it
     # Of each search the types stand ascending. What follows them is found by no number.

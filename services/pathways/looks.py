@@ -1,16 +1,16 @@
 """Looks: the services of some types in a square around a patient, found in the index."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import asin, cos, floor, inf, pi, radians, sin
 from typing import NamedTuple
 
 import numpy as np
 
 from services.pathways.asked import Asked
-from services.pathways.columns import Numbers, Truths, beside, joined
-from services.pathways.filters import Pairs, codes_fail, may_be_said
+from services.pathways.columns import Numbers, Truths, beside
+from services.pathways.filters import Pairs, may_be_said
 from services.pathways.globe import EARTH_KM, METRES, Square
-from services.pathways.index import BAND_DEGREES, BAND_WIDTH, BANDS, EVERY_TYPE, Snapshot
+from services.pathways.index import BAND_DEGREES, BAND_WIDTH, BANDS, Snapshot
 from services.pathways.wishes import PROPOSAL, Wishes
 
 HAIR = 1e-5
@@ -21,15 +21,10 @@ class Look(NamedTuple):
     """A look at a part of a search's square, around its middle, for some of its wishes."""
 
     wish: Numbers
+    heads: Sequence[tuple[int, int]]
+    """The same by wish and type, where those for all types are one, which begins with the first of them."""
     whole: Square
     part: float = 1.0
-    of_all: int = 0
-    """So many of its wishes, the first ones, are for all types there are, in their order."""
-
-    @property
-    def begins(self) -> Numbers:
-        """Those of its wishes from which others are counted: the first for all types, and each for a single one."""
-        return np.concatenate((self.wish[:1], self.wish[self.of_all :])) if self.of_all else self.wish
 
     @property
     def square(self) -> Square:
@@ -51,10 +46,15 @@ class Look(NamedTuple):
         aside = asin(cos(radians(south + north) / 2) * sin(min(across, pi / 2)))
         return min(up, aside) * EARTH_KM * METRES - 1
 
-    def wider(self, wish: Numbers, times: float) -> "Look":
+    def wider(self, wishes: Wishes, wish: Numbers, times: float) -> "Look":
         """The same for some of its wishes, so many times as far, at most to the sides of the whole square."""
-        of_all = self.of_all if len(wish) == len(self.wish) else 0
-        return Look(wish, self.whole, min(1.0, self.part * times), of_all)
+        heads = self.heads if len(wish) == len(self.wish) else heads_of(wishes, wish)
+        return Look(wish, heads, self.whole, min(1.0, self.part * times))
+
+
+def heads_of(wishes: Wishes, wish: Numbers) -> list[tuple[int, int]]:
+    """Each of some wishes with its type."""
+    return list(zip(wish.tolist(), wishes.service_type.take(wish).tolist(), strict=True))
 
 
 class Pieces(NamedTuple):
@@ -63,8 +63,8 @@ class Pieces(NamedTuple):
     look: Numbers
     wish: Numbers
     """The first one, where a run is of all types."""
-    first: Numbers
     past: Numbers
+    length: Numbers
 
     def and_also(self, other: "Pieces") -> "Pieces":
         """These runs, then those."""
@@ -75,26 +75,28 @@ class Pieces(NamedTuple):
         return Pieces(*(column[chosen] for column in self))
 
 
-def pieces_of(snapshot: Snapshot, wishes: Wishes, looks: Sequence[Look], numbers: Sequence[int]) -> Pieces:
+def pieces_of(snapshot: Snapshot, looks: Sequence[Look], numbers: Iterable[int]) -> Pieces:
     """The runs with all services that are looked at in the looks of these numbers, and with some around them."""
-    begins = [looks[number].begins for number in numbers]
-    wish, heads = joined(begins), [len(one) for one in begins]
-    service_type = wishes.service_type.take(wish)
-    of_all = np.array([looks[number].of_all for number in numbers]) > 0
-    service_type[(np.cumsum(heads) - heads)[of_all]] = EVERY_TYPE
-    lines, widths, bands = np.array([_bands(looks[number].square) for number in numbers]).T
-    of_look = np.arange(len(numbers)).repeat(heads)
-    runs = bands.astype(np.int64).take(of_look)
-    run = np.arange(len(wish)).repeat(runs)
-    band = np.arange(len(run)) - (runs.cumsum() - runs).repeat(runs)
-    keys = (service_type * (BANDS * BAND_WIDTH) + lines.take(of_look)).take(run) + band * BAND_WIDTH
-    look = of_look.take(run)
-    return Pieces(
-        look=np.array(numbers, np.int64).take(look),
-        wish=wish.take(run),
-        first=snapshot.order.keys.searchsorted(keys),
-        past=snapshot.order.keys.searchsorted(keys + widths.take(look), side="right"),
-    )
+    look: list[int] = []
+    wish: list[int] = []
+    lowest: list[float] = []
+    highest: list[float] = []
+    for number in numbers:
+        line, width, bands = _bands(looks[number].square)
+        for head, service_type in looks[number].heads:
+            first = service_type * (BANDS * BAND_WIDTH) + line
+            begins = [first + band for band in BAND_BEGINS[:bands]]
+            lowest += begins
+            highest += [key + width for key in begins]
+            wish += [head] * bands
+            look += [number] * bands
+    keys = snapshot.order.keys
+    past = keys.searchsorted(np.array(highest), side="right")
+    length = past - keys.searchsorted(np.array(lowest))
+    return Pieces(np.array(look, np.int64), np.array(wish, np.int64), past, length)
+
+
+BAND_BEGINS = [BAND_WIDTH * number for number in range(BANDS)]
 
 
 def _bands(square: Square) -> tuple[float, float, int]:
@@ -110,28 +112,27 @@ def services_in(
     snapshot: Snapshot, asked: Asked, wishes: Wishes, looks: Sequence[Look], pieces: Pieces, *, all_is_said: bool
 ) -> Pairs:
     """The services inside the squares that are looked at of which, by their codes, something may be said."""
-    order, lengths = snapshot.order, pieces.past - pieces.first
-    ends = lengths.cumsum()
-    run = np.arange(len(lengths)).repeat(lengths)
-    place = np.arange(len(run)) + (pieces.past - ends).take(run)
-    clinical = order.clinical.take(place)
-    failed = codes_fail(asked, wishes.search.take(pieces.wish).take(run), clinical)
-    proposed = (wishes.choice.take(pieces.wish) == PROPOSAL).take(run) if all_is_said else None
+    order, ends = snapshot.order, pieces.length.cumsum()
+    place = (pieces.past - ends).repeat(pieces.length)
+    place += np.arange(len(place))
+    codes = order.clinical.take(place)
+    if len(asked.clinical) == 1:
+        codes += asked.clinical
+    else:
+        codes += asked.clinical.take(wishes.search.take(pieces.wish)).repeat(pieces.length)
+    failed = snapshot.registers.tables.flat.take(codes)
+    proposed = (wishes.choice.take(pieces.wish) == PROPOSAL).repeat(pieces.length) if all_is_said else None
     some = may_be_said(failed, proposed).nonzero()[0]
-    run, place, failed = run.take(some), place.take(some), failed.take(some)
-    slot = order.slots.take(place)
+    place = place.take(some)
+    run, slot = ends.searchsorted(some, side="right"), order.slots.take(place)
     within = contained([one.square for one in looks], pieces.look.take(run), snapshot, slot).nonzero()[0]
-    run, place = run.take(within), place.take(within)
-    wish = pieces.wish.take(run) + order.type_of_all.take(place)
-    return Pairs(wish, slot.take(within), failed.take(within))
+    wish = pieces.wish.take(run.take(within)) + order.type_of_all.take(place.take(within))
+    return Pairs(wish, slot.take(within), failed.take(some.take(within)))
 
 
 def contained(squares: Sequence[Square], square: Numbers, snapshot: Snapshot, slot: Numbers) -> Truths:
     """Whether services are inside the square whose number is beside them."""
-    south, north, west, east = np.array(squares).T
-    latitude, longitude = snapshot.columns.latitude.take(slot), snapshot.columns.longitude.take(slot)
-    inside = beside(south, square) <= latitude
-    inside &= latitude <= beside(north, square)
-    inside &= beside(west, square) <= longitude
-    inside &= longitude <= beside(east, square)
+    bounds = np.array([one.bounds for one in squares])
+    within = snapshot.columns.position.take(slot, axis=0) >= beside(bounds, square)
+    inside: Truths = np.logical_and.reduce(within, axis=1)
     return inside

@@ -11,14 +11,14 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from contracts.opening_hours import DAY, Timetable
-from services.pathways.columns import NEVER, ByCode, Numbers
+from services.pathways.columns import NEVER, Numbers
 from services.pathways.criteria import BITS
 
 MINUTES_A_DAY = 1440
 AHEAD_DAYS = 3
 """A board knows what opens up to so many days after its own. What is asked beyond them, the timetable says."""
 
-MOST_DAYS, MOST_MOMENTS, MOST_SESSIONS = 4, 64, 128
+MOST_DAYS, MOST_MOMENTS = 4, 64
 STAYS_OPEN_MINUTES = 30
 """A service must not close sooner than this (Directory of Services)."""
 
@@ -26,7 +26,7 @@ OPEN, CLOSING, NOT_MADE = 0, -1, -2
 """In place of the minutes until it opens. What is about to close is out, even if it opens again soon."""
 
 NOT_KNOWN = 1 << 30
-"""In place of what hours say: the board does not know, and is to be asked (`OpeningBoards.asked`)."""
+"""In place of what hours say: these are not made yet, or the session goes on past what the board knows."""
 
 
 class Hours(NamedTuple):
@@ -43,63 +43,57 @@ class Moment(NamedTuple):
     minute: int
     is_past_it: bool
 
-    @classmethod
-    def of(cls, seconds: float) -> "Moment":
-        """The moment of an instant, in seconds of the epoch."""
-        minute = int(seconds // 60)
-        return cls(minute, seconds > minute * 60)
-
 
 class Session(NamedTuple):
     """When a search is, and within how many minutes from then a service must be open for some time."""
 
-    moment: Moment
+    minute: int
+    is_past_it: bool
     minutes: int
+
+    @classmethod
+    def of(cls, seconds: float, minutes: int) -> "Session":
+        """The session of so many minutes after an instant, in seconds of the epoch."""
+        minute = int(seconds // 60)
+        return cls(minute, seconds > minute * 60, minutes)
+
+    @property
+    def moment(self) -> Moment:
+        """When it begins."""
+        return Moment(self.minute, self.is_past_it)
 
 
 class OpeningBoards:
-    """The boards of the days that were asked about last, and what they say to the last sessions."""
+    """The boards of the days that were asked about last, and what they say to the last minutes."""
 
     def __init__(self, hours: Sequence[Hours]) -> None:
         self._hours = hours
         self._days: dict[int, _Board] = {}
         self._moments: dict[Moment, Numbers] = {}
-        self._sessions: dict[Session, Numbers] = {}
         self._open_within: Numbers = np.zeros(0, np.int64)
 
     def table_of(self, session: Session) -> Numbers:
         """What each hours say to a session: bits of the criteria that they fail, or NOT_KNOWN."""
-        known = self._sessions.get(session)
-        if known is None or len(known) < len(self._hours):
-            return self._kept(session, self._board(session.moment))
-        return known
+        opens_in = self._moments.get(session.moment)
+        if opens_in is None or len(opens_in) < len(self._hours):
+            opens_in = self._board(session).at(session.moment, len(self._hours))
+            _keep(self._moments, session.moment, opens_in, MOST_MOMENTS)
+        return self._failed(opens_in, session.minutes)
 
-    def asked(self, sessions: Sequence[Session], search: Numbers, hours: Numbers) -> Numbers:
-        """What hours say, each to the search beside it, where a table of theirs does not know."""
-        made: dict[Session, Numbers] = {}
-        for session in sorted(set(sessions)):  # by day: there may be more than are kept, and some were forgotten
-            board = self._board(session.moment)
-            board.make(np.unique(hours), self._hours)
-            self._moments.pop(session.moment, None)
-            made[session] = self._kept(session, board)
-        said = ByCode.of((sessions, made.__getitem__)).to(search, hours[:, np.newaxis])
-        for one in (said >= NOT_KNOWN).nonzero()[0]:
-            # So long a session goes on past what the board knows.
-            failed = 0 if self._opens(int(hours[one]), sessions[search[one]]) else BITS["opening hours"]
-            said[one] = said[one] & ~NOT_KNOWN | failed
-        return said
+    def make(self, session: Session, hours: Numbers) -> None:
+        """See to it that the board of a session's day knows these hours."""
+        self._board(session).make(np.unique(hours), self._hours)
+        self._moments.pop(session.moment, None)
+
+    def opens(self, session: Session, hours: int) -> bool:
+        """Whether hours open in a session, however long it is."""
+        now = datetime.fromtimestamp(session.minute * 60, UTC)
+        return self._hours[hours].timetable.opens(now, now + timedelta(minutes=session.minutes)) is not None
 
     @property
     def nbytes(self) -> int:
         """Memory of the boards."""
-        tables = (*self._moments.values(), *self._sessions.values())
-        return sum(one.nbytes for one in self._days.values()) + sum(one.nbytes for one in tables)
-
-    def _kept(self, session: Session, board: "_Board") -> Numbers:
-        opens_in = self._moments.get(session.moment)
-        if opens_in is None or len(opens_in) < len(self._hours):
-            opens_in = _keep(self._moments, session.moment, board.at(session.moment, len(self._hours)), MOST_MOMENTS)
-        return _keep(self._sessions, session, self._failed(opens_in, session.minutes), MOST_SESSIONS)
+        return sum(one.nbytes for one in self._days.values()) + sum(one.nbytes for one in self._moments.values())
 
     def _failed(self, opens_in: Numbers, minutes: int) -> Numbers:
         new = [one.open_within for one in self._hours[len(self._open_within) :]]
@@ -112,13 +106,9 @@ class OpeningBoards:
         bits[opens_in == NOT_MADE] = NOT_KNOWN
         return bits
 
-    def _board(self, moment: Moment) -> "_Board":
-        day = moment.minute // MINUTES_A_DAY
+    def _board(self, session: Session) -> "_Board":
+        day = session.minute // MINUTES_A_DAY
         return self._days.get(day) or _keep(self._days, day, _Board(day), MOST_DAYS)
-
-    def _opens(self, hours: int, session: Session) -> bool:
-        now = datetime.fromtimestamp(session.moment.minute * 60, UTC)
-        return self._hours[hours].timetable.opens(now, now + timedelta(minutes=session.minutes)) is not None
 
 
 Key = TypeVar("Key")

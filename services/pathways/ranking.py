@@ -35,12 +35,12 @@ def best(snapshot: Snapshot, looked: Looked, found: Field) -> Numbers:
     """Places in a field of those that are taken, search by search, each in its order."""
     order = ordered(snapshot, looked, found, _foremost(looked, found))
     wishes, wish = looked.wishes, found.wish.take(order)
-    most = snapshot.rules.most_of_each_type.take(wishes.service_type.take(wish))
+    most = snapshot.rules.most_of_each_type.take(wishes.service_type)
     if len(wishes.named):
-        taken = _taken_with_named(looked, found.slot.take(order), wish, most)
+        taken = _taken_with_named(looked, found.slot.take(order), wish, most.take(wish))
     else:
-        taken = (_place_in_group(wish) < most).nonzero()[0]
-    places: Numbers = order.take(taken)
+        taken = _taken(wish, most)
+    places: Numbers = order.take(np.array(taken, np.int64))
     if len(places) > MOST_CANDIDATES:
         places = places[_place_in_run(wishes.search.take(wish.take(taken))) < MOST_CANDIDATES]
     return places
@@ -72,7 +72,17 @@ def ordered(snapshot: Snapshot, looked: Looked, found: Field, places: Numbers) -
     return order
 
 
-def _taken_with_named(looked: Looked, slots: Numbers, wish: Numbers, most: Numbers) -> Numbers:
+def _taken(wish: Numbers, most: Numbers) -> list[int]:
+    """Of what stands in order, the places of those that are taken: of each wish the first, so many at most."""
+    left, taken = most.tolist(), []
+    for place, one in enumerate(wish.tolist()):
+        if left[one]:
+            left[one] -= 1
+            taken.append(place)
+    return taken
+
+
+def _taken_with_named(looked: Looked, slots: Numbers, wish: Numbers, most: Numbers) -> list[int]:
     """Of what stands in order, the places of those that are taken, where services are wanted by name.
 
     In an order of its own a named service is taken beside the best of its type, and each service once: where it stands
@@ -89,7 +99,7 @@ def _taken_with_named(looked: Looked, slots: Numbers, wish: Numbers, most: Numbe
             seen.add((search, slot))
             counts[group] = counts.get(group, 0) + 1
             kept.append(at)
-    return np.array(kept, np.int64)
+    return kept
 
 
 def shortlists(snapshot: Snapshot, looked: Looked, found: Field) -> Numbers:

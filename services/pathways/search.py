@@ -4,9 +4,9 @@ It follows the published search of the Directory of Services (nhsd-a2si/docs-dos
 Where that leaves room, `docs/decisions/pathways-search.md` says how it is read.
 """
 
-from collections.abc import Callable, Sequence
-from functools import cached_property, partial
-from itertools import islice
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import accumulate, pairwise
 from math import inf
 from typing import NamedTuple
 
@@ -80,30 +80,27 @@ def search_many(snapshot: Snapshot, requests: Sequence[SearchRequest]) -> list[R
     return Search(snapshot, requests).ranked() if requests else []
 
 
-class Place(NamedTuple):
-    """Who stands at a place of a search, without a word about it."""
+class Places(NamedTuple):
+    """Who stands where in a search, the first one first, without a word about it."""
 
-    service_id: str
-    metres: float
-
-
-PLACE: Callable[[tuple[str, float]], Place] = partial(tuple.__new__, Place)
-"""A place of what is in it, quickly: there are dozens in each search."""
+    service_ids: list[str]
+    metres: list[float]
 
 
 def places_of_many(
     snapshot: Snapshot, requests: Sequence[SearchRequest], *, about_at_first: float = ABOUT_AT_FIRST
-) -> list[list[Place]]:
+) -> list[Places]:
     """Of many searches together the candidates alone, in order: no reasons, near misses or proposals."""
     if not requests:
         return []
     looked = look(snapshot, requests, all_is_said=False, about_at_first=about_at_first)
     found = looked.field
     at = best(snapshot, looked, found)
-    ids = map(snapshot.ids.__getitem__, found.slot.take(at).tolist())
-    places = map(PLACE, zip(ids, found.metres.take(at).tolist(), strict=True))
+    service_ids = [snapshot.ids[slot] for slot in found.slot.take(at).tolist()]
+    metres: list[float] = found.metres.take(at).tolist()
     search = looked.wishes.search.take(found.wish.take(at))
-    return [list(islice(places, count)) for count in np.bincount(search, minlength=len(requests)).tolist()]
+    ends = accumulate(np.bincount(search, minlength=len(requests)).tolist(), initial=0)
+    return [Places(service_ids[begin:end], metres[begin:end]) for begin, end in pairwise(ends)]
 
 
 class Search:

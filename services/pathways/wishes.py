@@ -11,6 +11,7 @@ from contracts.directory import EMERGENCY_DEPARTMENT
 from services.pathways.columns import Numbers, beside, joined
 from services.pathways.index import Snapshot
 from services.pathways.request import SearchRequest
+from services.pathways.search_rules import MOST_TYPES
 
 PROPOSAL = -1
 """The choice of an emergency department to propose, whatever is wanted."""
@@ -55,7 +56,7 @@ def wishes_of(snapshot: Snapshot, requests: Sequence[SearchRequest], *, proposal
     search, choice, service_type = map(joined, zip(*columns, strict=True))
     ranks = snapshot.rules.ranks
     strategy = np.array([ranks.number_of(one.area) for one in requests])
-    rank = ranks.by_type[beside(strategy, search), service_type]
+    rank = ranks.by_type.take(beside(strategy, search) * MOST_TYPES + service_type)
     return Wishes(search, choice, service_type, rank, begins, by_type, slots)
 
 
