@@ -95,16 +95,16 @@ def rural() -> list[Town]:
 
 
 def searches(
-    where: Sequence[Town], count: int, seed: int, organisations: Sequence[str], *, in_turn: bool
+    where: Sequence[Town], count: int, seed: int, organisations: Sequence[str], *, from_second: int | None
 ) -> list[SearchRequest]:
-    """Searches for patients of all ages, with every filter; one second after another, or all over the week."""
+    """Searches for patients of all ages, with every filter; one second after another, or else all over the week."""
     random = Random(f"{seed}")
     people = [town.population for town in where]
     return [
         _search(
             random.choices(where, people)[0],
-            MONDAY + timedelta(days=2, hours=16, seconds=number)
-            if in_turn
+            MONDAY + timedelta(days=2, hours=15, seconds=from_second + number)
+            if from_second is not None
             else MONDAY + timedelta(seconds=random.randrange(7 * 24 * 3600)),
             organisations,
             random,

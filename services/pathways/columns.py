@@ -160,6 +160,12 @@ class Tables:
         self.flat[begin : self._used] = table
         return begin
 
+    def at(self, places: Numbers) -> Numbers:
+        """The bits that stand at the places of each row, together."""
+        first, second, third, fourth = self.flat.take(places).T  # quicker than to go along rows
+        bits: Numbers = first | second | third | fourth
+        return bits
+
 
 LEAST_ROOM, MOST_ROOM = 1 << 16, 1 << 22
 

@@ -160,8 +160,9 @@ class TerritorialVerdicts:
         limits: Numbers = self._limits.of(None)
         if area.commissioner is None:
             return np.zeros_like(limits)
-        for code in area.codes:
-            limits = limits & self._left.of(code)
+        for code in (area.commissioner, area.local_authority, *area.local_areas):
+            if code:
+                limits = limits & self._left.of(code)
         return limits
 
 

@@ -115,7 +115,7 @@ def field_of(
     search = wishes.search.take(wish)
     codes = columns.codes.take(slot, axis=0)
     codes += beside(asked.codes, search)
-    said = np.bitwise_or.reduce(snapshot.registers.tables.flat.take(codes), axis=1)
+    said = snapshot.registers.tables.at(codes)
     not_known = (said >= NOT_KNOWN).nonzero()[0]
     if len(not_known):
         said[not_known] = _known(snapshot, asked, search.take(not_known), codes[not_known])
@@ -157,10 +157,11 @@ def _known(snapshot: Snapshot, asked: Asked, search: Numbers, codes: Numbers) ->
     for session in sorted({asked.sessions[one] for one in np.unique(search)}):
         registers.boards.make(session, hours)
         registers.session_tables.renew(session)
-    said: Numbers = np.bitwise_or.reduce(registers.tables.flat.take(codes), axis=1)
+    said = registers.tables.at(codes)
     for one in (said >= NOT_KNOWN).nonzero()[0]:
         opens = registers.boards.opens(asked.sessions[search[one]], int(hours[one]))
-        said[one] = said[one] & ~NOT_KNOWN | (0 if opens else BITS["opening hours"])
+        said[one] &= ~(NOT_KNOWN | BITS["opening hours"])
+        said[one] |= 0 if opens else BITS["opening hours"]
     return said
 
 

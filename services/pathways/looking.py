@@ -29,7 +29,7 @@ ABOUT_AT_FIRST = 24
 CROWDED = 4
 """Where there are so many times as many of them: then the others are not worth a look."""
 
-MANY = 160
+MANY = 400
 """And where there are so many times as many in all: else one look at all is quicker than a second one at some."""
 
 WIDENED = 3.0

@@ -123,8 +123,8 @@ def services_in(
     failed = snapshot.registers.tables.flat.take(codes)
     proposed = (wishes.choice.take(pieces.wish) == PROPOSAL).repeat(pieces.length) if all_is_said else None
     some = may_be_said(failed, proposed).nonzero()[0]
-    place = place.take(some)
-    run, slot = ends.searchsorted(some, side="right"), order.slots.take(place)
+    run, place = np.arange(len(ends)).repeat(pieces.length).take(some), place.take(some)
+    slot = order.slots.take(place)
     within = contained([one.square for one in looks], pieces.look.take(run), snapshot, slot).nonzero()[0]
     wish = pieces.wish.take(run.take(within)) + order.type_of_all.take(place.take(within))
     return Pairs(wish, slot.take(within), failed.take(some.take(within)))
@@ -134,5 +134,8 @@ def contained(squares: Sequence[Square], square: Numbers, snapshot: Snapshot, sl
     """Whether services are inside the square whose number is beside them."""
     bounds = np.array([one.bounds for one in squares])
     within = snapshot.columns.position.take(slot, axis=0) >= beside(bounds, square)
-    inside: Truths = np.logical_and.reduce(within, axis=1)
+    inside: Truths = within.view(np.uint32)[:, 0] == ALL_FOUR  # a number of each row: quicker than to go along rows
     return inside
+
+
+ALL_FOUR = np.ones(4, np.bool_).view(np.uint32)[0]

@@ -6,6 +6,7 @@ all hours together, and of it each session that begins then: every such search r
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -25,8 +26,13 @@ STAYS_OPEN_MINUTES = 30
 OPEN, CLOSING, NOT_MADE = 0, -1, -2
 """In place of the minutes until it opens. What is about to close is out, even if it opens again soon."""
 
+NOT_IN_SESSION = np.int32(BITS["opening hours"])
+
 NOT_KNOWN = 1 << 30
 """In place of what hours say: these are not made yet, or the session goes on past what the board knows."""
+
+
+NOTHING_SAID: tuple[Numbers, Numbers] = (np.zeros(0, np.int64), np.zeros(0, np.int32))
 
 
 class Hours(NamedTuple):
@@ -69,16 +75,21 @@ class OpeningBoards:
     def __init__(self, hours: Sequence[Hours]) -> None:
         self._hours = hours
         self._days: dict[int, _Board] = {}
-        self._moments: dict[Moment, Numbers] = {}
+        self._moments: dict[Moment, tuple[Numbers, Numbers]] = {}
+        """In how many minutes each hours open, or OPEN, CLOSING, NOT_MADE; and what they fail in every session."""
         self._open_within: Numbers = np.zeros(0, np.int64)
 
     def table_of(self, session: Session) -> Numbers:
         """What each hours say to a session: bits of the criteria that they fail, or NOT_KNOWN."""
-        opens_in = self._moments.get(session.moment)
-        if opens_in is None or len(opens_in) < len(self._hours):
+        opens_in, always_failed = self._moments.get(session.moment, NOTHING_SAID)
+        if len(opens_in) < len(self._hours):
             opens_in = self._board(session).at(session.moment, len(self._hours))
-            _keep(self._moments, session.moment, opens_in, MOST_MOMENTS)
-        return self._failed(opens_in, session.minutes)
+            always_failed = self._always_failed(opens_in)
+            _keep(self._moments, session.moment, (opens_in, always_failed), MOST_MOMENTS)
+        failed = always_failed | (opens_in > session.minutes) * NOT_IN_SESSION
+        if session.minutes >= AHEAD_DAYS * MINUTES_A_DAY:
+            failed[opens_in == NEVER] |= NOT_KNOWN
+        return failed
 
     def make(self, session: Session, hours: Numbers) -> None:
         """See to it that the board of a session's day knows these hours."""
@@ -93,18 +104,18 @@ class OpeningBoards:
     @property
     def nbytes(self) -> int:
         """Memory of the boards."""
-        return sum(one.nbytes for one in self._days.values()) + sum(one.nbytes for one in self._moments.values())
+        boards, tables = self._days.values(), chain.from_iterable(self._moments.values())
+        return sum(one.nbytes for one in boards) + sum(one.nbytes for one in tables)
 
-    def _failed(self, opens_in: Numbers, minutes: int) -> Numbers:
+    def _always_failed(self, opens_in: Numbers) -> Numbers:
+        """What hours fail that open in so many minutes, however long the session is."""
         new = [one.open_within for one in self._hours[len(self._open_within) :]]
-        if new:
-            self._open_within = np.append(self._open_within, new)
-        bits = ((opens_in < OPEN) | (opens_in > minutes)) * np.int32(BITS["opening hours"])
-        if minutes >= AHEAD_DAYS * MINUTES_A_DAY:
-            bits[opens_in == NEVER] = NOT_KNOWN
-        bits |= (opens_in > self._open_within) * np.int32(BITS["only if open"])
-        bits[opens_in == NOT_MADE] = NOT_KNOWN
-        return bits
+        self._open_within = np.append(self._open_within, new)
+        failed = (opens_in == CLOSING) * NOT_IN_SESSION | (opens_in > self._open_within) * np.int32(
+            BITS["only if open"]
+        )
+        failed[opens_in == NOT_MADE] = NOT_KNOWN
+        return failed
 
     def _board(self, session: Session) -> "_Board":
         day = session.minute // MINUTES_A_DAY
