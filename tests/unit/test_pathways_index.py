@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.people import Position
+from contracts.people import Age, Position
 from contracts.topics import Topic
 from services.chassis.reader import Tombstone
+from services.pathways import columns
 from services.pathways.index import Index, Snapshot
-from services.pathways.request import SearchRequest
+from services.pathways.request import AgeSpan, SearchRequest
 from services.pathways.search import search
 from tests.pathways_examples import ED, HERE, NOON, STROKE, index_of, listed, reported, service
 
@@ -140,6 +141,28 @@ def test_registers_are_made_anew_when_most_of_them_is_of_nobody() -> None:
     index.apply([listed(service("S1", name="last"), 20_000)])
     assert [("S1", "last"), ("S2", "Service S2")] == found(index)
     assert first is not index.snapshot.registers
+
+
+def test_what_codes_mean_is_asked_of_new_codes_too() -> None:
+    """A search that was made before judges services by codes which nobody had then."""
+    index = index_of(service("S1", name="one"))
+    assert [("S1", "one")] == found(index)
+    index.apply([listed(service("S2", km=0.5, genders=("female",))), listed(service("S3", name="three", km=2))])
+    index.apply([listed(service("S4", km=0.5, age_from=Age(value=16)))])
+    assert [("S1", "one"), ("S3", "three")] == found(index)
+
+
+def test_tables_that_grow_too_many_are_forgotten_and_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ever other searches need no more memory, and each finds what it would find alone."""
+    monkeypatch.setattr(columns, "LEAST_ROOM", 1)
+    monkeypatch.setattr(columns, "MOST_ROOM", 16)
+    index = index_of(service("S1", age_until=Age(value=40)), service("S2", km=2, age_from=Age(value=41)))
+    tables = index.snapshot.registers.tables
+    for age in range(2, 100):
+        request = SearchRequest(position=HERE, at=NOON, wanted=(STROKE,), age=AgeSpan.of(Age(value=age)))
+        [candidate] = search(index.snapshot, request).candidates
+        assert ("S1" if age <= 40 else "S2") == candidate.service_id
+    assert len(tables.flat) <= 64
 
 
 def test_not_ready_while_empty() -> None:
