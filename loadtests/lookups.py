@@ -30,9 +30,11 @@ READY_SECONDS = 120.0
 
 
 async def over_http(
-    services: Sequence[Service], reports: Mapping[str, CapacityReportedData], asked: Sequence[SearchRequest]
+    services: Sequence[Service],
+    reports: Mapping[str, CapacityReportedData],
+    asked: Mapping[str, Sequence[SearchRequest]],
 ) -> dict[str, float | int]:
-    """Latency of one caller, and what eight callers get a second."""
+    """Of each kind of search the latency of one caller, and what eight callers get a second."""
     with tempfile.TemporaryDirectory() as folder:
         signing, public = make_keys(Path(folder))
         now = datetime.now(UTC)
@@ -47,7 +49,11 @@ async def over_http(
             headers = {"Authorization": f"Bearer {token}"}
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client:
                 (await client.get("/health/live", timeout=READY_SECONDS)).raise_for_status()
-                return await _figures(client, [_parameters(one) for one in asked])
+                return {
+                    f"{kind}_{name}": value
+                    for kind, searches in asked.items()
+                    for name, value in (await _figures(client, [_parameters(one) for one in searches])).items()
+                }
         finally:
             server.terminate()
             server.join()

@@ -41,8 +41,8 @@ RESULT = Path("build") / "bench" / "pathways.json"
 BAR_SIZE = 10_000
 """The size for which the bars are set."""
 BATCH = 100
-ROUNDS = 4
-ASKED = {1_000: 400, 10_000: 400, 100_000: 100}
+ROUNDS = 3
+ASKED = {1_000: 400, 10_000: 300, 100_000: 100}
 """How many searches a round has, in towns and as many in the country, by size: PostGIS becomes slow."""
 TRIED = 25
 """With so many of them it is tried which plans cost PostGIS less."""
@@ -102,13 +102,15 @@ async def _of_size(size: int, peer: PostGis, decided: SearchRules) -> Figures:
         costs = [await _costs(directory, peer, *one, plans) for one in rounds][1:]  # the first round warms both
         latencies += [one for cost in costs for one in cost.latencies]
         figures |= _medians(kind, costs)
-        over = searches(where, asked, 6, organisations, from_second=0)
-        figures |= {f"{kind}_{name}": value for name, value in (await over_http(services, reports, over)).items()}
     for how in ("single", "batched"):
         figures[f"{how}_us"] = round((figures[f"dense_{how}_us"] + figures[f"rural_{how}_us"]) / 2, 1)
         figures[f"{how}_ratio_to_postgis"] = min(figures[f"dense_{how}_ratio"], figures[f"rural_{how}_ratio"])
     figures["p99_ms"] = round(percentile(latencies, 0.99), 3)
-    return figures
+    over = {
+        kind: searches(where, asked // 2, 6, organisations, from_second=0)
+        for kind, where in (("dense", dense()), ("rural", rural()))
+    }
+    return figures | await over_http(services, reports, over)
 
 
 class Costs(NamedTuple):
