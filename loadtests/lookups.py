@@ -26,7 +26,7 @@ from services.pathways.lookup_http import routes
 from services.pathways.request import SearchRequest
 
 AT_ONCE = 8
-READY_SECONDS = 120.0
+READY_SECONDS = 300.0
 
 
 async def over_http(
