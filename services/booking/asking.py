@@ -284,13 +284,13 @@ class Asking:
             await connection.execute(GO_ON, now, self._give_up_at(now), *zip(*on, strict=True))
         if wait:
             over = await self._waiting.admit(connection, wait, now)
-            placements = {request.data.brief.placement_id: refused for request, refused, _ in wait}
-            ended += [
-                (request, Refused(refused.tried, why="no longer wanted"))
-                for request, refused, _ in wait
-                if request.data.brief.placement_id in over
-            ]
-            await connection.execute(LEAVE, [placement for placement in placements if placement not in over])
+            left = []
+            for request, refused, _ in wait:
+                if request.data.brief.placement_id in over:
+                    ended.append((request, Refused(refused.tried, why="no longer wanted")))
+                else:
+                    left.append(request.data.brief.placement_id)
+            await connection.execute(LEAVE, left)
         return ended
 
     async def ask_again(self) -> int:

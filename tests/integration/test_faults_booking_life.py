@@ -1,7 +1,6 @@
 """Booking under stress: replicas come and go, sessions are cut, a receiver is moody, and people change their minds."""
 
 import asyncio
-import contextlib
 import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,16 +16,16 @@ from contracts.placements import BookingRequested
 from services.booking.service import build
 from services.chassis.kafka import Kafka
 from services.chassis.service import Service
+from services.chassis.topics import apply, declared
 from tests.booking_processes import FAULTS, stranger
 from tests.booking_requests import listed, requested, service, session, withdrawn
-from tests.chassis_examples import everything_on, hosted, make_topics, settings
+from tests.chassis_examples import admin_of, everything_on, hosted, settings
 from tests.component.test_booking_elsewhere import moody
 from tests.component.test_booking_waiting import cancelled
 from tests.diaries_elsewhere import Receiver, receiver
 
 pytestmark = [pytest.mark.backing, pytest.mark.faults]
 
-TOPICS = ("services", "placements", "referrals", "bookings", "diaries", "booking.dlq")
 OURS, THEIRS = ("S-1", "S-2"), ("R-1", "R-2")
 PLACEMENTS = 400
 ENVIRON = {
@@ -41,7 +40,7 @@ select count(pg_terminate_backend(pid)) from (
     select pid from pg_stat_activity
     where application_name = 'onward-booking' and datname = current_database() and pid <> pg_backend_pid()
     order by random() limit 3
-) some
+) sessions
 """
 LEFT = "select (select count(*) from asking) + (select count(*) from elsewhere where state = 'undoing')"
 
@@ -90,8 +89,9 @@ class Replicas:
 
 @asynccontextmanager
 async def replicas(kafka: Kafka, database: str, prefix: str) -> AsyncIterator[Replicas]:
-    """Three, and their topics."""
-    await make_topics(kafka, prefix, *TOPICS)
+    """Three, and every topic."""
+    async with admin_of(kafka) as admin:
+        await apply(admin, declared(prefix))
     several = Replicas(kafka, database, prefix)
     try:
         for _ in range(3):
@@ -114,6 +114,11 @@ def outcomes_of(events: list[Any]) -> dict[UUID, set[bytes]]:
         if event.type in ("booking.confirmed", "booking.exhausted"):
             by_placement.setdefault(event.data.brief.placement_id, set()).add(event.to_json())
     return by_placement
+
+
+def confirmed_of(events: list[Any]) -> list[BookingConfirmed]:
+    """Those that got a place."""
+    return [one for one in events if one.type == "booking.confirmed"]
 
 
 class People:
@@ -141,6 +146,12 @@ class People:
             if reference not in self.withdrawn and not wanted:
                 self.withdrawn.add(reference)
                 await self._sender.publisher.tell([withdrawn(one)])
+
+    async def are_served(self, events: list[Any]) -> bool:
+        """Whether each placement is told, and all that is withdrawn by now is released."""
+        await self.withdraw(confirmed_of(events))
+        released = {one.data.reference for one in events if one.type == "booking.released"}
+        return len(outcomes_of(events)) == PLACEMENTS and self.withdrawn == released
 
 
 async def test_replicas_come_and_go_amid_cut_sessions_a_moody_receiver_and_changed_minds(
@@ -177,30 +188,22 @@ async def test_replicas_come_and_go_amid_cut_sessions_a_moody_receiver_and_chang
                 else:
                     await onlooker.fetch(CUT)
 
+        calm = asyncio.Event()
+
         async def look() -> None:
-            while True:
-                await people.withdraw([one for one in await told(kafka, prefix) if one.type == "booking.confirmed"])
+            while not calm.is_set():
+                await people.withdraw(confirmed_of(await told(kafka, prefix)))
                 await asyncio.sleep(0.3)
 
-        looking = asyncio.create_task(look())
-        await asyncio.gather(ask(), harm(), people.cancel())
+        async def disturb() -> None:
+            await asyncio.gather(ask(), harm(), people.cancel())
+            calm.set()
+
+        await asyncio.gather(disturb(), look())
         theirs.answers = None
-
-        async def all_is_done() -> bool:
-            events = await told(kafka, prefix)
-            released = {one.data.reference for one in events if one.type == "booking.released"}
-            return (
-                len(outcomes_of(events)) == PLACEMENTS
-                and people.withdrawn == released
-                and await onlooker.fetchval(LEFT) == 0
-            )
-
-        async with asyncio.timeout(150):
-            while not await all_is_done():
+        async with asyncio.timeout(200):
+            while not await people.are_served(await told(kafka, prefix)) or await onlooker.fetchval(LEFT):
                 await asyncio.sleep(0.5)
-        looking.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await looking
         await running.stop()
         await hold(kafka, prefix, onlooker, theirs)
 
