@@ -52,6 +52,13 @@ def test_where_it_stands_and_what_may_be_done_is_shown() -> None:
     ]
 
 
+def test_a_team_that_comes_is_shown_with_its_time() -> None:
+    """By when somebody should have come, before the time to accept."""
+    hour = {"begins": "2026-03-02T13:00:00Z", "come_by": "2026-03-02T14:00:00Z", "taken": 1, "patients": 3}
+    shown = "\n".join(lines_of_now(now(hour=hour)))
+    assert "01632 960146, comes by Mon 02 Mar 14:00, accepts by Mon 02 Mar 13:00, reference" in shown
+
+
 def test_a_referral_without_a_place_shows_what_is_proposed_and_looked_for() -> None:
     """And that nothing may be done, where that is so."""
     nowhere = now(state="unplaced", service=None, proposal=SERVICE, asked="a search", actions=[])
