@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from contracts.envelope import Data, Event, Instant, Text
+from contracts.envelope import Data, Instant, ReferralEvent, Text, Version
 from contracts.people import Desk, Referrer
 from contracts.submissions import Accepted, ServiceId
 from contracts.topics import Topic
@@ -213,11 +213,11 @@ class ReferralActionRequestedData(Data):
     action: Action
     by: Referrer = Field(description="from the verified token")
     desk: Desk | None = Field(default=None, description="of their organisation, where it has one")
-    seen_version: int | None = Field(default=None, ge=1, description="from If-Match; none where they did not say")
+    seen_version: Version | None = Field(default=None, description="from If-Match; none where they did not say")
 
 
 class ReferralActionRequested(
-    Event, type="referral.action-requested", topic=Topic.SUBMISSIONS, classification="clinical"
+    ReferralEvent, type="referral.action-requested", topic=Topic.SUBMISSIONS, classification="clinical"
 ):
     """Somebody asks for something to be done with a referral. Whether it is done, referrals alone decides."""
 

@@ -3,13 +3,13 @@
 from typing import Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from contracts.brief import Brief
-from contracts.envelope import Data, Event
+from contracts.envelope import Data, Instant, ReferralEvent
 from contracts.people import Desk, OrganisationCode
 from contracts.placements import Alternative, Candidate
-from contracts.submissions import ServiceId
+from contracts.submissions import ServiceId, SlotMinutes
 from contracts.topics import Topic
 
 Refusal = Literal[
@@ -42,8 +42,8 @@ class Tried(Data):
 class HeldHour(Data):
     """A place in an hour of a service that takes so many patients an hour."""
 
-    begins: AwareDatetime
-    come_by: AwareDatetime = Field(
+    begins: Instant
+    come_by: Instant = Field(
         description="when somebody should have come: as the hour ends, or sooner where the patient may not wait so long"
     )
     taken: int = Field(ge=1, description="patients whom the hour holds, this one included")
@@ -56,9 +56,9 @@ class BookingConfirmedData(Data):
     brief: Brief
     outcome: Literal["slot_held", "place_held", "delivered"]
     service: Candidate
-    starts_at: AwareDatetime | None = Field(default=None, description="the slot, where one is held")
-    slot_minutes: int | None = Field(default=None, ge=1)
-    acceptance_due: AwareDatetime | None = Field(default=None, description="where a place is held")
+    starts_at: Instant | None = Field(default=None, description="the slot, where one is held")
+    slot_minutes: SlotMinutes | None = None
+    acceptance_due: Instant | None = Field(default=None, description="where a place is held")
     hour: HeldHour | None = Field(default=None, description="where the service takes so many patients an hour")
     reference: str = Field(pattern=r"^[0-9]{12}$", description="12 digits that the patient is told")
     receiver_reference: str | None = Field(
@@ -69,11 +69,11 @@ class BookingConfirmedData(Data):
     tried: tuple[Tried, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
     owner: Desk
-    due: AwareDatetime = Field(description="when the owner must look again if nothing is heard")
+    due: Instant = Field(description="when the owner must look again if nothing is heard")
     next_step: str
 
 
-class BookingConfirmed(Event, type="booking.confirmed", topic=Topic.BOOKINGS, classification="clinical"):
+class BookingConfirmed(ReferralEvent, type="booking.confirmed", topic=Topic.BOOKINGS, classification="clinical"):
     """A service will see the patient: where, when, and the reference the patient is told."""
 
     data: BookingConfirmedData
@@ -88,11 +88,11 @@ class BookingExhaustedData(Data):
     tried: tuple[Tried, ...] = ()
     proposal: Candidate | None = Field(default=None, description="the nearest emergency department; not booked")
     owner: Desk
-    due: AwareDatetime
+    due: Instant
     next_step: str
 
 
-class BookingExhausted(Event, type="booking.exhausted", topic=Topic.BOOKINGS, classification="clinical"):
+class BookingExhausted(ReferralEvent, type="booking.exhausted", topic=Topic.BOOKINGS, classification="clinical"):
     """A placement ended without a place. A person decides; the nearest emergency department is proposed."""
 
     data: BookingExhaustedData
@@ -104,10 +104,10 @@ class Held(Data):
     placement_id: UUID
     reference: str = Field(pattern=r"^[0-9]{12}$")
     service_id: ServiceId
-    starts_at: AwareDatetime | None = Field(default=None, description="the slot or the hour, where one was held")
+    starts_at: Instant | None = Field(default=None, description="the slot or the hour, where one was held")
 
 
-class BookingReleased(Event, type="booking.released", topic=Topic.BOOKINGS, classification="operational"):
+class BookingReleased(ReferralEvent, type="booking.released", topic=Topic.BOOKINGS, classification="operational"):
     """What a placement held is given back, and free for somebody else."""
 
     data: Held
@@ -119,7 +119,7 @@ class DisplacedData(Held):
     organisation: OrganisationCode
 
 
-class BookingDisplaced(Event, type="booking.displaced", topic=Topic.BOOKINGS, classification="operational"):
+class BookingDisplaced(ReferralEvent, type="booking.displaced", topic=Topic.BOOKINGS, classification="operational"):
     """The service no longer runs the session that a held slot belongs to: the patient needs another place."""
 
     data: DisplacedData

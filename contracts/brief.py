@@ -3,9 +3,9 @@
 from typing import Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from contracts.envelope import Data
+from contracts.envelope import Data, Instant
 from contracts.people import Age, Desk, Gender, OrganisationCode, PatientIdentity, Position, Referrer
 from contracts.submissions import Accepted, Mark, Presentation, ServiceType
 
@@ -37,7 +37,7 @@ class Brief(Data):
     """
 
     placement_id: UUID
-    answer_by: AwareDatetime
+    answer_by: Instant
     accept: Accepted
     position: Position
     age: Age | None

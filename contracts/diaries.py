@@ -1,9 +1,9 @@
 """The topic `diaries`, written by booking: compacted, no personal data."""
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from contracts.envelope import Data, Event
-from contracts.submissions import ServiceId
+from contracts.envelope import Data, Event, Instant, Version
+from contracts.submissions import ServiceId, SlotMinutes
 from contracts.topics import Topic
 
 MOST_FREE_SLOTS = 5
@@ -12,20 +12,20 @@ MOST_FREE_SLOTS = 5
 class FreeSlot(Data):
     """A slot that somebody can still be given."""
 
-    begins: AwareDatetime
-    minutes: int = Field(ge=1)
+    begins: Instant
+    minutes: SlotMinutes
     free: int = Field(ge=1, description="how many patients more it takes")
 
 
 class DiaryReportedData(Data):
     """The next free slots or hours of a service that has some, and its version. Readers keep the highest version."""
 
-    version: int = Field(ge=1)
+    version: Version
     service_id: ServiceId
-    as_of: AwareDatetime = Field(description="when it was so; told again only when it changes")
+    as_of: Instant = Field(description="when it was so; told again only when it changes")
     next_free: tuple[FreeSlot, ...] = Field(max_length=MOST_FREE_SLOTS, description="the earliest first; none: full")
     free: int = Field(ge=0, description="patients that all its slots up to `until` still take")
-    until: AwareDatetime
+    until: Instant
 
 
 class DiaryReported(Event, type="diary.reported", topic=Topic.DIARIES, classification="operational"):

@@ -3,9 +3,9 @@
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from contracts.envelope import Data, Event, Text
+from contracts.envelope import Data, Event, Instant, Text, Version
 from contracts.people import Age, Desk, Gender, OrganisationCode, Position, Telephone
 from contracts.placements import BookingKind
 from contracts.submissions import ServiceId, ServiceType
@@ -166,7 +166,7 @@ class Service(Data):
 class ServiceListedData(Data):
     """A directory entry, whole, and its version. Readers keep the highest version."""
 
-    version: int = Field(ge=1)
+    version: Version
     service: Service
 
 
@@ -179,7 +179,7 @@ class ServiceListed(Event, type="service.listed", topic=Topic.SERVICES, classifi
 class DeskListedData(Data):
     """A desk and its version. Readers keep the highest version."""
 
-    version: int = Field(ge=1)
+    version: Version
     desk: Desk
 
 
@@ -192,12 +192,12 @@ class DeskListed(Event, type="desk.listed", topic=Topic.DESKS, classification="o
 class CapacityReportedData(Data):
     """A capacity status, by which organisation, from when until when. Red is excluded."""
 
-    version: int = Field(ge=1)
+    version: Version
     service_id: ServiceId
     capacity: Literal["red", "amber", "green"]
     reported_by: OrganisationCode
-    reported_at: AwareDatetime
-    resets_at: AwareDatetime | None = None
+    reported_at: Instant
+    resets_at: Instant | None = None
 
 
 class CapacityReported(Event, type="capacity.reported", topic=Topic.CAPACITY, classification="operational"):

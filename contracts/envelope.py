@@ -5,7 +5,7 @@ from hashlib import sha1
 from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from contracts.topics import Topic
 
@@ -27,23 +27,26 @@ def _without_nul(text: str) -> str:
 Text = Annotated[str, AfterValidator(_without_nul)]
 
 
-def _in_utc(instant: datetime) -> datetime:
-    try:
-        instant.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("must be within the years 1 to 9999 in UTC too") from None
-    return instant
+FIRST_INSTANT = datetime(1, 12, 31, tzinfo=UTC)
+LAST_INSTANT = datetime(9999, 1, 2, tzinfo=UTC)
 
+Instant = Annotated[AwareDatetime, Field(ge=FIRST_INSTANT, le=LAST_INSTANT)]
+"""A time with its offset from UTC, of the years 2 to 9998 anywhere on earth: so the same time in UTC exists too, and
+what is counted from it."""
 
-Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
-"""A time that a stranger names: its offset may push it out of the calendar."""
+Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
+"""Which version of something, from 1; a database's `integer` holds it."""
+
+ReferralId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$")]
+"""A referral's id: a UUID in lower case, with hyphens."""
 
 
 class Event(Data):
     """A fact in the past tense, in its CloudEvents envelope. Each subclass is one type of fact on one topic.
 
     Subclasses are declared as `class BookingConfirmed(Event, type="booking.confirmed", topic=..., data=...)`
-    and narrow `data`. `subject` is what the fact is about: the referral's id, or a service's or organisation's.
+    and narrow `data`. `subject` is what the fact is about: the referral's id, or a service's or organisation's. A class
+    without a type is no contract, but what several have in common.
     """
 
     TYPE: ClassVar[str] = ""
@@ -57,7 +60,7 @@ class Event(Data):
     type: str
     source: str = Field(description="which service, and for which organisation")
     subject: str = Field(max_length=200)
-    time: AwareDatetime = Field(description="when the fact became one, RFC 3339")
+    time: Instant = Field(description="when the fact became one, RFC 3339")
     datacontenttype: Literal["application/json"] = "application/json"
     dataschema: str = Field(description="address and version of the schema in contracts/schemas")
     partitionkey: str = Field(max_length=200, description="the Kafka key")
@@ -74,13 +77,17 @@ class Event(Data):
     def __init_subclass__(
         cls,
         *,
-        type: str,
-        topic: Topic,
-        classification: Classification,
+        type: str = "",
+        topic: Topic | None = None,
+        classification: Classification | None = None,
         version: str = "1.0",
         **kwargs: Any,
     ) -> None:
         super().__init_subclass__(**kwargs)
+        if not type:
+            return
+        if topic is None or classification is None:
+            raise TypeError(f"{type} does not say its topic and its classification")
         cls.TYPE = type
         cls.TOPIC = topic
         cls.CLASSIFICATION = classification
@@ -146,6 +153,12 @@ class Event(Data):
             kept = self.__pydantic_serializer__.to_json(self)
             _keep(self, "_kept", kept)
         return kept
+
+
+class ReferralEvent(Event):
+    """A fact about a referral."""
+
+    subject: ReferralId = Field(description="the referral's id")
 
 
 _keep = object.__setattr__

@@ -3,9 +3,9 @@ the receiving service reads it from the referral, and no message on an open chan
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
-from contracts.envelope import Data, Text
+from contracts.envelope import Data, Instant, Text
 from contracts.people import Telephone
 
 Note = Annotated[Text, StringConstraints(min_length=1, max_length=500)]
@@ -18,7 +18,7 @@ class MedicineTaken(Data):
 
     name: Name
     dose: Annotated[Text, StringConstraints(max_length=100)] | None = None
-    last_taken_at: AwareDatetime | None = None
+    last_taken_at: Instant | None = None
 
 
 class MedicineGiven(Data):
@@ -27,7 +27,7 @@ class MedicineGiven(Data):
     name: Name
     dose: Annotated[Text, StringConstraints(min_length=1, max_length=100)]
     route: Annotated[Text, StringConstraints(max_length=50)] | None = None
-    given_at: AwareDatetime
+    given_at: Instant
 
 
 class Allergy(Data):

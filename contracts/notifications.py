@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from contracts.envelope import Data, Event
+from contracts.envelope import Data, ReferralEvent
 from contracts.people import OrganisationCode
 from contracts.topics import Topic
 
@@ -29,7 +29,9 @@ class NotificationSentData(Data):
     placement_id: UUID | None = Field(default=None, description="of the place that it tells of, where it tells of one")
 
 
-class NotificationSent(Event, type="notification.sent", topic=Topic.NOTIFICATIONS, classification="operational"):
+class NotificationSent(
+    ReferralEvent, type="notification.sent", topic=Topic.NOTIFICATIONS, classification="operational"
+):
     """The provider took a message for someone. Whether it arrived is another fact."""
 
     data: NotificationSentData

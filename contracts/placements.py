@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from contracts.brief import Brief
-from contracts.envelope import Data, Event
+from contracts.envelope import Data, Instant, ReferralEvent
 from contracts.people import OrganisationCode, Position, Telephone
 from contracts.submissions import ServiceId, ServiceType
 from contracts.topics import Topic
@@ -27,8 +27,8 @@ class Candidate(Data):
     distance_km: float = Field(ge=0)
     booking: BookingKind
     accept_within_minutes: int | None = Field(default=None, ge=1, le=10_000, description="for booking by acceptance")
-    opens_at: AwareDatetime | None = Field(default=None, description="none where it is open already")
-    open_until: AwareDatetime | None = Field(default=None, description="none where it never closes")
+    opens_at: Instant | None = Field(default=None, description="none where it is open already")
+    open_until: Instant | None = Field(default=None, description="none where it never closes")
     capacity: Literal["green", "amber", "unknown"] = "unknown"
     why: str
 
@@ -69,12 +69,12 @@ class BookingRequestedData(Data):
     catch_all: Candidate | None = Field(
         default=None, description="the nearest emergency department: proposed, never booked unless it is a candidate"
     )
-    wait_until: AwareDatetime | None = Field(
+    wait_until: Instant | None = Field(
         default=None, description="where none of them is free, wait until then for one that is freed"
     )
 
 
-class BookingRequested(Event, type="booking.requested", topic=Topic.PLACEMENTS, classification="clinical"):
+class BookingRequested(ReferralEvent, type="booking.requested", topic=Topic.PLACEMENTS, classification="clinical"):
     """A placement is asked for: ranked candidates, none included."""
 
     data: BookingRequestedData

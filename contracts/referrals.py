@@ -6,15 +6,15 @@ A fact that moves the referral carries its whole standing from then on, under th
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from contracts.actions import ActionName, CancellationReason, OutcomeKind, RejectionReason, Words
 from contracts.bookings import HeldHour
 from contracts.brief import Acuity, Brief
-from contracts.envelope import Data, Event, Text
+from contracts.envelope import Data, Instant, ReferralEvent, Text, Version
 from contracts.people import Desk, OrganisationCode, PatientIdentity, Referrer
 from contracts.placements import Candidate
-from contracts.submissions import ServiceId
+from contracts.submissions import ServiceId, SlotMinutes
 from contracts.topics import Topic
 
 State = Literal[
@@ -44,9 +44,9 @@ FINISHED: frozenset[State] = frozenset(("outcome_given", "cancelled", "arranged_
 class Clocks(Data):
     """By when the receiver answers, counted from receipt and shown to both sides."""
 
-    acknowledge_by: AwareDatetime | None = None
-    answer_by: AwareDatetime | None = Field(default=None, description="accepted or rejected: the breach time")
-    outcome_by: AwareDatetime | None = None
+    acknowledge_by: Instant | None = None
+    answer_by: Instant | None = Field(default=None, description="accepted or rejected: the breach time")
+    outcome_by: Instant | None = None
 
 
 class Place(Data):
@@ -55,9 +55,9 @@ class Place(Data):
     placement_id: UUID
     outcome: Literal["slot_held", "place_held", "delivered"]
     service: Candidate
-    starts_at: AwareDatetime | None = None
-    slot_minutes: int | None = Field(default=None, ge=1)
-    acceptance_due: AwareDatetime | None = None
+    starts_at: Instant | None = None
+    slot_minutes: SlotMinutes | None = None
+    acceptance_due: Instant | None = None
     hour: HeldHour | None = None
     reference: str = Field(pattern=r"^[0-9]{12}$")
 
@@ -65,10 +65,10 @@ class Place(Data):
 class Standing(Data):
     """Where a referral stands: enough to show it, and to tell everyone on it, without any other fact."""
 
-    version: int = Field(ge=1)
+    version: Version
     state: State
     owner: Desk
-    due: AwareDatetime = Field(description="when the owner must look again; of a finished one, when it was finished")
+    due: Instant = Field(description="when the owner must look again; of a finished one, when it was finished")
     next_step: str
     acuity: Acuity | None = None
     place: Place | None = None
@@ -89,13 +89,13 @@ class Moved(Data):
     words: Words | None = None
 
 
-class ReferralReceived(Event, type="referral.received", topic=Topic.REFERRALS, classification="clinical"):
+class ReferralReceived(ReferralEvent, type="referral.received", topic=Topic.REFERRALS, classification="clinical"):
     """The receiving service has the referral."""
 
     data: Moved
 
 
-class ReferralAccepted(Event, type="referral.accepted", topic=Topic.REFERRALS, classification="clinical"):
+class ReferralAccepted(ReferralEvent, type="referral.accepted", topic=Topic.REFERRALS, classification="clinical"):
     """The receiving service will see the patient, who is theirs from now on."""
 
     data: Moved
@@ -108,14 +108,14 @@ class RejectedData(Moved):
     place: Place = Field(description="what was held there, and is given back")
 
 
-class ReferralRejected(Event, type="referral.rejected", topic=Topic.REFERRALS, classification="clinical"):
+class ReferralRejected(ReferralEvent, type="referral.rejected", topic=Topic.REFERRALS, classification="clinical"):
     """The receiving service will not see the patient, who is the referrer's desk's again."""
 
     data: RejectedData
 
 
 class ReferralInformationWanted(
-    Event, type="referral.information-wanted", topic=Topic.REFERRALS, classification="clinical"
+    ReferralEvent, type="referral.information-wanted", topic=Topic.REFERRALS, classification="clinical"
 ):
     """The receiving service asks the referrer's desk something and waits."""
 
@@ -123,20 +123,20 @@ class ReferralInformationWanted(
 
 
 class ReferralInformationGiven(
-    Event, type="referral.information-given", topic=Topic.REFERRALS, classification="clinical"
+    ReferralEvent, type="referral.information-given", topic=Topic.REFERRALS, classification="clinical"
 ):
     """The referrer's desk has answered."""
 
     data: Moved
 
 
-class ReferralTakenUp(Event, type="referral.taken-up", topic=Topic.REFERRALS, classification="clinical"):
+class ReferralTakenUp(ReferralEvent, type="referral.taken-up", topic=Topic.REFERRALS, classification="clinical"):
     """The receiving service is on its way, or has begun."""
 
     data: Moved
 
 
-class ReferralSeen(Event, type="referral.seen", topic=Topic.REFERRALS, classification="clinical"):
+class ReferralSeen(ReferralEvent, type="referral.seen", topic=Topic.REFERRALS, classification="clinical"):
     """Somebody has seen the patient."""
 
     data: Moved
@@ -150,7 +150,9 @@ class OutcomeGivenData(Moved):
     documents: tuple[UUID, ...] = Field(default=(), max_length=20)
 
 
-class ReferralOutcomeGiven(Event, type="referral.outcome-given", topic=Topic.REFERRALS, classification="clinical"):
+class ReferralOutcomeGiven(
+    ReferralEvent, type="referral.outcome-given", topic=Topic.REFERRALS, classification="clinical"
+):
     """The receiving service says what came of it. The referral is over."""
 
     data: OutcomeGivenData
@@ -162,7 +164,9 @@ class NotAttendedData(Moved):
     place: Place = Field(description="what was held there, and is given back")
 
 
-class ReferralNotAttended(Event, type="referral.not-attended", topic=Topic.REFERRALS, classification="clinical"):
+class ReferralNotAttended(
+    ReferralEvent, type="referral.not-attended", topic=Topic.REFERRALS, classification="clinical"
+):
     """The patient did not come. The referrer's desk decides what is next."""
 
     data: NotAttendedData
@@ -175,7 +179,7 @@ class WithdrawnData(Moved):
     why: Literal["service withdrew", "session withdrawn"]
 
 
-class ReferralWithdrawn(Event, type="referral.withdrawn", topic=Topic.REFERRALS, classification="clinical"):
+class ReferralWithdrawn(ReferralEvent, type="referral.withdrawn", topic=Topic.REFERRALS, classification="clinical"):
     """The service took back what it held or had accepted, and no other has the patient. The desk decides."""
 
     data: WithdrawnData
@@ -188,13 +192,13 @@ class MovedToAnotherPlaceData(Moved):
     why: Literal["rebooked", "redirected", "service withdrew", "session withdrawn", "place freed"]
 
 
-class ReferralRebooked(Event, type="referral.rebooked", topic=Topic.REFERRALS, classification="clinical"):
+class ReferralRebooked(ReferralEvent, type="referral.rebooked", topic=Topic.REFERRALS, classification="clinical"):
     """The patient has another place than before. The new one was held before the old one was given back."""
 
     data: MovedToAnotherPlaceData
 
 
-class ReferralWaitListed(Event, type="referral.wait-listed", topic=Topic.REFERRALS, classification="clinical"):
+class ReferralWaitListed(ReferralEvent, type="referral.wait-listed", topic=Topic.REFERRALS, classification="clinical"):
     """The patient waits for a place with a service that is full."""
 
     data: Moved
@@ -207,7 +211,7 @@ class CancelledData(Moved):
     place: Place | None = Field(default=None, description="what was held, and is given back")
 
 
-class ReferralCancelled(Event, type="referral.cancelled", topic=Topic.REFERRALS, classification="clinical"):
+class ReferralCancelled(ReferralEvent, type="referral.cancelled", topic=Topic.REFERRALS, classification="clinical"):
     """The referrer's desk took the referral back. The referral is over."""
 
     data: CancelledData
@@ -221,7 +225,7 @@ class ArrangedElsewhereData(Moved):
 
 
 class ReferralArrangedElsewhere(
-    Event, type="referral.arranged-elsewhere", topic=Topic.REFERRALS, classification="clinical"
+    ReferralEvent, type="referral.arranged-elsewhere", topic=Topic.REFERRALS, classification="clinical"
 ):
     """The referrer's desk arranged what the patient needs by other means. The referral is over."""
 
@@ -232,10 +236,10 @@ class EscalatedData(Moved):
     """What nobody did in time."""
 
     missed: Literal["acknowledgement", "answer", "outcome", "attendance", "decision", "information", "placement"]
-    was_due: AwareDatetime
+    was_due: Instant
 
 
-class ReferralEscalated(Event, type="referral.escalated", topic=Topic.REFERRALS, classification="clinical"):
+class ReferralEscalated(ReferralEvent, type="referral.escalated", topic=Topic.REFERRALS, classification="clinical"):
     """A due time passed. Who owns the patient now is told loudly."""
 
     data: EscalatedData
@@ -254,7 +258,9 @@ class MessageLeftData(Said):
     words: Words
 
 
-class ReferralMessageLeft(Event, type="referral.message-left", topic=Topic.REFERRALS, classification="clinical"):
+class ReferralMessageLeft(
+    ReferralEvent, type="referral.message-left", topic=Topic.REFERRALS, classification="clinical"
+):
     """One desk said something to the other."""
 
     data: MessageLeftData
@@ -268,7 +274,7 @@ class ContactRecordedData(Said):
 
 
 class ReferralContactRecorded(
-    Event, type="referral.contact-recorded", topic=Topic.REFERRALS, classification="clinical"
+    ReferralEvent, type="referral.contact-recorded", topic=Topic.REFERRALS, classification="clinical"
 ):
     """The receiving service has reached the patient, or tried to."""
 
@@ -292,7 +298,7 @@ class DocumentAttachedData(Said):
 
 
 class ReferralDocumentAttached(
-    Event, type="referral.document-attached", topic=Topic.REFERRALS, classification="clinical"
+    ReferralEvent, type="referral.document-attached", topic=Topic.REFERRALS, classification="clinical"
 ):
     """One desk attached a document for the other."""
 
@@ -304,12 +310,12 @@ class DuplicateSuspectedData(Data):
 
     standing: Standing
     other_desk: Desk
-    other_submitted_at: AwareDatetime
+    other_submitted_at: Instant
     other_state: State
 
 
 class ReferralDuplicateSuspected(
-    Event, type="referral.duplicate-suspected", topic=Topic.REFERRALS, classification="clinical"
+    ReferralEvent, type="referral.duplicate-suspected", topic=Topic.REFERRALS, classification="clinical"
 ):
     """Somebody else referred the same patient within a set time. Nothing is merged or dropped: the desks talk."""
 
@@ -329,7 +335,9 @@ class ActionRefusedData(Data):
     standing: Standing | None = Field(default=None, description="none for one who is not on the referral")
 
 
-class ReferralActionRefused(Event, type="referral.action-refused", topic=Topic.REFERRALS, classification="clinical"):
+class ReferralActionRefused(
+    ReferralEvent, type="referral.action-refused", topic=Topic.REFERRALS, classification="clinical"
+):
     """What was asked is not done; the referral stands where it stood."""
 
     data: ActionRefusedData
@@ -345,12 +353,12 @@ class PlacementRequestedData(Data):
     standing: Standing = Field(description="while it is looked for: what is held is kept")
     why: Literal["rebooking", "redirection", "service withdrew", "session withdrawn", "waiting"]
     without: tuple[ServiceId, ...] = Field(default=(), description="who is not asked again")
-    wait_until: AwareDatetime | None = Field(
+    wait_until: Instant | None = Field(
         default=None, description="where none is free, wait until then for one that is freed; no later than answer_by"
     )
 
 
-class PlacementRequested(Event, type="placement.requested", topic=Topic.REFERRALS, classification="clinical"):
+class PlacementRequested(ReferralEvent, type="placement.requested", topic=Topic.REFERRALS, classification="clinical"):
     """Another place is looked for. Pathways asks for candidates, booking settles it."""
 
     data: PlacementRequestedData
@@ -376,7 +384,7 @@ class BookingWithdrawnData(Data):
     ]
 
 
-class BookingWithdrawn(Event, type="booking.withdrawn", topic=Topic.REFERRALS, classification="operational"):
+class BookingWithdrawn(ReferralEvent, type="booking.withdrawn", topic=Topic.REFERRALS, classification="operational"):
     """What a placement held is to be given back. Booking does, once."""
 
     data: BookingWithdrawnData

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, PlainValidator, StringConstraints, WithJsonSchema
+from pydantic import Field, PlainValidator, StringConstraints, WithJsonSchema
 
-from contracts.envelope import Data, Event, Text
+from contracts.envelope import FIRST_INSTANT, LAST_INSTANT, Data, Event, Instant, ReferralEvent, Text
 from contracts.handover import Handover
 from contracts.people import Desk, Patient, Position, Referrer
 from contracts.topics import Topic
@@ -15,6 +15,9 @@ from contracts.topics import Topic
 ServiceId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,36}$")]
 ServiceType = Annotated[int, Field(ge=1, le=9999)]
 """A Directory of Services type, e.g. 105 emergency department."""
+
+SlotMinutes = Annotated[int, Field(ge=1, le=480)]
+"""The length of a slot."""
 
 Consciousness = Literal["alert", "confusion", "voice", "pain", "unresponsive"]
 """ACVPU. Confusion means new confusion."""
@@ -36,7 +39,7 @@ class Observations(Data):
 class EarlierObservations(Observations):
     """Vital signs as they were before."""
 
-    at: AwareDatetime
+    at: Instant
 
 
 class FastTest(Data):
@@ -69,10 +72,9 @@ def _answer(value: Any) -> str | int | float:
 
 def _exists(instant: str) -> bool:
     try:
-        datetime.fromisoformat(instant)
+        return FIRST_INSTANT <= datetime.fromisoformat(instant) <= LAST_INSTANT
     except ValueError:
         return False
-    return True
 
 
 Answer = Annotated[
@@ -133,7 +135,7 @@ class Submission(Data):
     presentation: Presentation
     findings: Findings = Findings()
     observations: Observations = Field(default=Observations(), description="the latest: what triage scores")
-    observed_at: AwareDatetime | None = Field(default=None, description="when the latest were taken")
+    observed_at: Instant | None = Field(default=None, description="when the latest were taken")
     earlier_observations: tuple[EarlierObservations, ...] = Field(default=(), max_length=24)
     accept: Accepted
     narrative: Annotated[Text, StringConstraints(max_length=2000)] | None = Field(
@@ -156,11 +158,11 @@ class ReferralSubmittedData(Data):
     submission: Submission
     referrer: Referrer
     desk: Desk
-    answer_by: AwareDatetime = Field(description="past this nobody is booked on its strength")
+    answer_by: Instant = Field(description="past this nobody is booked on its strength")
     marks: tuple[Mark, ...] = ()
 
 
-class ReferralSubmitted(Event, type="referral.submitted", topic=Topic.SUBMISSIONS, classification="clinical"):
+class ReferralSubmitted(ReferralEvent, type="referral.submitted", topic=Topic.SUBMISSIONS, classification="clinical"):
     """Someone refers a patient: from where, with which presentation and observations, to where they agree to go."""
 
     data: ReferralSubmittedData

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from contracts.brief import Brief
-from contracts.envelope import Data, Event
+from contracts.envelope import Data, ReferralEvent
 from contracts.topics import Topic
 
 
@@ -35,7 +35,7 @@ class ReferralTriagedData(Data):
     rule_pack: str = Field(description="name and version of the pack that decided")
 
 
-class ReferralTriaged(Event, type="referral.triaged", topic=Topic.TRIAGE, classification="clinical"):
+class ReferralTriaged(ReferralEvent, type="referral.triaged", topic=Topic.TRIAGE, classification="clinical"):
     """A referral has an acuity, a disposition, and the service types that are fit, in order."""
 
     data: ReferralTriagedData

@@ -85,7 +85,7 @@ def confirmed(contact: Contact = UNKNOWN, *, of: str = "one", **changes: Any) ->
         "outcome": "slot_held",
         "service": candidate(),
         "starts_at": NOON + timedelta(minutes=45),
-        "slot_minutes": 8030,
+        "slot_minutes": 479,
         "reference": "123456789012",
         "tried": (Tried(service_id="service-id-tried", name="Hillside hospice", why="no free slot in time"),),
         "alternatives": (Alternative.of(candidate("Lakeside mental-health crisis", organisation="ALTERN1")),),

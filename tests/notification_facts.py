@@ -59,7 +59,7 @@ def place(name: str = "Moorside hyper-acute stroke unit", **changes: Any) -> Pla
         "outcome": "slot_held",
         "service": candidate(name),
         "starts_at": NOON + timedelta(minutes=45),
-        "slot_minutes": 8030,
+        "slot_minutes": 479,
         "reference": "123456789012",
     }
     return Place(**(whole | changes))

@@ -3,8 +3,7 @@
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime
-
+from contracts.envelope import Instant
 from contracts.people import Desk
 from contracts.referrals import (
     BookingWithdrawn,
@@ -34,8 +33,8 @@ class Place(Part):
     placement_id: UUID
     outcome: str
     service: ServiceNamed
-    starts_at: AwareDatetime | None = None
-    acceptance_due: AwareDatetime | None = None
+    starts_at: Instant | None = None
+    acceptance_due: Instant | None = None
     reference: str
 
 
@@ -43,7 +42,7 @@ class Standing(Part):
     """Where the referral stands: who owns the patient, and by when they look again."""
 
     owner: Desk
-    due: AwareDatetime
+    due: Instant
     desk: Desk
     """Of the organisation that refers."""
     referrer: Organisation
@@ -92,12 +91,12 @@ class _Rebooked(_Expected):
 
 class _Escalated(Told):
     missed: str
-    was_due: AwareDatetime
+    was_due: Instant
 
 
 class _Duplicate(Told):
     other_desk: Desk
-    other_submitted_at: AwareDatetime
+    other_submitted_at: Instant
 
 
 class Accepted(Envelope):

@@ -3,9 +3,8 @@
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime
-
 from contracts.bookings import BookingConfirmed, BookingExhausted
+from contracts.envelope import Instant, ReferralId
 from contracts.people import Contact, Desk
 from services.chassis.views import Part, View
 
@@ -39,8 +38,7 @@ class ServiceNamed(Part):
 class Envelope(View):
     """A fact that people hear of."""
 
-    subject: str
-    """The referral."""
+    subject: ReferralId
     correlationid: UUID
     traceparent: str | None = None
 
@@ -48,12 +46,12 @@ class Envelope(View):
 class _ConfirmedData(Part):
     brief: _Brief
     service: ServiceNamed
-    starts_at: AwareDatetime | None = None
-    acceptance_due: AwareDatetime | None = None
+    starts_at: Instant | None = None
+    acceptance_due: Instant | None = None
     reference: str
     receiver_reference: str | None = None
     owner: Desk
-    due: AwareDatetime
+    due: Instant
 
 
 class Confirmed(Envelope):
@@ -69,7 +67,7 @@ class _ExhaustedData(Part):
     why: str
     proposal: ServiceNamed | None = None
     owner: Desk
-    due: AwareDatetime
+    due: Instant
 
 
 class Exhausted(Envelope):

@@ -3,11 +3,9 @@
 from typing import Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime
-
 from contracts.bookings import BookingConfirmed, BookingExhausted, BookingReleased, HeldHour
 from contracts.brief import Acuity
-from contracts.envelope import Event
+from contracts.envelope import Event, Instant
 from contracts.notifications import NotificationSent
 from contracts.people import Desk, OrganisationCode
 from contracts.placements import BookingRequested, Candidate
@@ -62,7 +60,7 @@ class _Organisation(Part):
 
 
 class _Brief(Part):
-    answer_by: AwareDatetime
+    answer_by: Instant
     acuity: Acuity
     referrer: _Organisation
     desk: Desk
@@ -71,7 +69,7 @@ class _Brief(Part):
 class _SubmittedData(Part):
     referrer: _Organisation
     desk: Desk
-    answer_by: AwareDatetime
+    answer_by: Instant
 
 
 class Submitted(Fact):
@@ -110,13 +108,13 @@ class _EndedData(Part):
 class _ConfirmedData(_EndedData):
     outcome: Literal["slot_held", "place_held", "delivered"]
     service: Candidate
-    starts_at: AwareDatetime | None = None
+    starts_at: Instant | None = None
     slot_minutes: int | None = None
-    acceptance_due: AwareDatetime | None = None
+    acceptance_due: Instant | None = None
     hour: HeldHour | None = None
     reference: str
     owner: Desk
-    due: AwareDatetime
+    due: Instant
     next_step: str
 
 
@@ -125,7 +123,7 @@ class Confirmed(Fact):
 
     TYPE = BookingConfirmed.TYPE
     correlationid: UUID
-    time: AwareDatetime
+    time: Instant
     data: _ConfirmedData
 
 
@@ -133,7 +131,7 @@ class _ExhaustedData(_EndedData):
     why: str
     proposal: Candidate | None = None
     owner: Desk
-    due: AwareDatetime
+    due: Instant
     next_step: str
 
 

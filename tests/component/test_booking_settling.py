@@ -275,6 +275,12 @@ async def test_a_service_that_booking_has_not_read_of_yet_is_waited_for(process:
     assert [] == await faults(process)
 
 
+async def test_who_asks_in_the_future_is_not_waited_for(process: Booking) -> None:
+    """By a clock that is far ahead, the request would else hold its partition up until that time has come."""
+    [outcome] = await process.settles(requested(1, "S9", time=NOON + timedelta(days=365)))
+    assert ["no diary"] == [tried.why for tried in outcome.data.tried]
+
+
 async def test_what_follows_on_the_key_of_one_that_waits_does_not_overtake_it(process: Booking) -> None:
     """Outcomes of one referral are told in the order of its placements."""
     waits, other = requested(1, "S9"), requested(3, "S1")

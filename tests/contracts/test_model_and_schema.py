@@ -74,6 +74,8 @@ def test_model_and_schema_agree(case: tuple[Example, Any]) -> None:
         ("time", "2026-03-04 06:00:00Z", "model"),
         ("time", "2026-03-04T06:00Z", "model"),
         ("time", "1772604000", "model"),
+        ("time", "0001-12-30T23:59:59Z", "schema"),
+        ("time", "9999-02-01T00:00:00Z", "schema"),
         ("id", "8329bf5f29124f3e8b06a97011e21eac", "model"),
         ("version", 1.0, "schema"),
     ],

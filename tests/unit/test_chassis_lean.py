@@ -1,6 +1,7 @@
 """Lean stand-ins: they take nothing that the contract refuses, and say exactly what it says."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -98,6 +99,31 @@ def test_a_text_matches_its_pattern_as_the_contract_sees_it(text: bytes) -> None
     assert changed != value
     for _ in range(2):
         assert judged(BookingRequested, changed) == taken(BookingRequested, changed)
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "0001-12-30T23:59:59Z",
+        "\\u0030001-12-30T23:59:59Z",
+        "0001-12-31T00:00:00Z",
+        "0001-12-31T23:58:59+23:59",
+        "0002-01-01T00:00:00+23:59",
+        "9998-12-31T23:59:59-23:59",
+        "9999-01-02T00:00:00Z",
+        "9999-01-02T00:00:01Z",
+        "9999-01-01T00:01:01-23:59",
+        "\\u0039999-02-01T00:00:00Z",
+    ],
+)
+@pytest.mark.parametrize("attribute", ["time", "answer_by"])
+def test_a_time_is_an_instant_as_the_contract_sees_it(attribute: str, time: str) -> None:
+    """Of the years 2 to 9998, in the envelope and in the data, however it is written."""
+    value = VALID_BY_NAME["booking.requested/fall"].value
+    said = f'"{attribute}":"{time}"'.encode()
+    changed = re.sub(rf'"{attribute}":\s*"[^"]*"'.encode(), lambda _: said, value, count=1)
+    assert changed != value
+    assert judged(BookingRequested, changed) == taken(BookingRequested, changed)
 
 
 def test_what_a_contract_does_not_name_is_kept() -> None:
