@@ -38,7 +38,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SPREAD := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test test-fast lint types bench bench-booking bench-directory bench-load bench-pathways sizing faults exact alerts docs locust lock clean
+.PHONY: help install demo up down test test-fast lint types bench bench-booking bench-directory bench-load bench-pathways sizing faults exact fuzz alerts docs locust lock clean
 
 help: ## List every habit with a sentence.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -104,8 +104,8 @@ faults: install ## Kill, stop and freeze services, Kafka and PostgreSQL amid tra
 exact: install ## Compare the search with a plain one: ten thousand directories, and the real places of England.
 	$(BIN)/pytest tests/exact
 
-fuzz: install ## Give every topic far more bad input than `make test` does.
-	ONWARD_FUZZ_EXAMPLES=200 $(BIN)/pytest tests/unit/test_every_topic.py
+fuzz: install ## Give every topic, handler and route far more bad and odd input than `make test` does.
+	ONWARD_FUZZ_EXAMPLES=200 $(BIN)/pytest --timeout 3600 tests/unit/test_every_topic.py tests/edges
 
 locust: install ## Install Locust, and see that its users of the scenarios do what they say.
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-locust.lock \

@@ -1,8 +1,10 @@
 """Sending a request as it is, however bad: nothing is mended, escaped or refused on this side."""
 
 import json
+import socket
 from dataclasses import dataclass
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
+from select import select
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -60,6 +62,18 @@ class Sender:
             connection.close()
             return Answer(answer.status, media_type, b"")
         return Answer(answer.status, media_type, answer.read())
+
+
+def endless_head(url: str) -> int:
+    """The status that is answered to a header which goes on until it is."""
+    at = urlsplit(url)
+    with socket.create_connection((at.hostname, at.port), timeout=PATIENCE_SECONDS) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nX-Endless: ")
+        while not select([connection], [], [], 0)[0]:
+            connection.sendall(b"x" * PIECE)
+        answer = HTTPResponse(connection)
+        answer.begin()
+        return answer.status
 
 
 class _Connection(HTTPConnection):

@@ -4,12 +4,13 @@ A new route needs one line in tests/edges/routes.py; what is bad for it is made 
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from services.chassis.problems import PROBLEM
-from tests.edges.asking import Answer, Sender
+from tests.edges.asking import Answer, Sender, endless_head
 from tests.edges.bad_bodies import MANY_BYTES
 from tests.edges.bad_requests import KINDS
 from tests.edges.routes import DOCUMENT, OPERATIONS, ROUTES, Bad, Case
@@ -19,6 +20,7 @@ PROBLEMS = Draft202012Validator(DOCUMENT["components"]["schemas"]["Problem"])
 OF_NO_ROUTE = {404, 405, 431}
 """What is refused before a route is found is documented of none."""
 
+MANY_AT_ONCE = 20
 MOST_BYTES = MANY_BYTES * 8 // 10
 """How much more memory the process may need for one request: less than the largest body, so none is ever held whole."""
 MOST_BYTES_IN_THE_END = 64 * 1024 * 1024
@@ -88,6 +90,16 @@ def faults_of(case: Case, bad: Bad, answer: Answer, grown: int) -> Iterator[str]
         yield f"no problem document: {answer.media_type} {answer.body[:200]!r}"
     elif answer.document["status"] != answer.status:
         yield f"says {answer.document['status']} and is {answer.status}"
+
+
+@pytest.mark.backing
+def test_heads_without_an_end_are_refused_while_they_come(whole: Whole, warm: int) -> None:
+    """Also many at once: together they need less memory than one large body may."""
+    before = whole.forget_peak()
+    with ThreadPoolExecutor(MANY_AT_ONCE) as threads:
+        statuses = list(threads.map(endless_head, [whole.url] * MANY_AT_ONCE))
+    assert [431] * MANY_AT_ONCE == statuses
+    assert whole.peak_bytes() - before < MOST_BYTES
 
 
 @pytest.mark.backing
