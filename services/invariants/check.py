@@ -26,14 +26,19 @@ FLOW = (
 )
 """From the last to the first: an effect is seen before its cause is looked at."""
 
-READERS = tuple(
-    dict.fromkeys([*((led.reader, led.topic) for led in LED), *((kept.reader, kept.topic) for kept in KEPT)])
+_READ = (
+    *((led.reader, led.topic, (led.type,)) for led in LED),
+    *((kept.reader, kept.topic, kept.types) for kept in KEPT),
 )
-"""Who reads what."""
+READERS = {
+    (reader, topic): frozenset(type_ for one, read, types in _READ if (one, read) == (reader, topic) for type_ in types)
+    for reader, topic, _ in _READ
+}
+"""Who reads what, and which types of it."""
 
 EXAMPLES = 5
 AT_HOME = "A fact is on the partition of its key, where every other client would look for it"
-BURIED = "A record that is no fact stands among the dead letters of every reader that is past it"
+BURIED = "A record that is no fact stands among the dead letters of every reader of its type that is past it"
 
 
 @dataclass
@@ -156,7 +161,7 @@ class _Check:
         # The log may hold a fact more than once.
         facts = list({one.id: one for one in logged}.values())
         self._seen.add(topic, facts)
-        self._look_at_unreadable(topic, [one.origin for one in chunk if isinstance(one, Unreadable)])
+        self._look_at_unreadable(topic, [one for one in chunk if isinstance(one, Unreadable)])
         for led, finding in self._led.items():
             if led.topic == topic:
                 causes = {one.id: one for one in self._asked_of(led.reader, topic, facts) if one.type == led.type}
@@ -168,9 +173,7 @@ class _Check:
                 finding.breaks(alone)
         for kept, finding in self._kept.items():
             if kept.topic == topic:
-                asked = [
-                    one for one in self._asked_of(kept.reader, topic, facts) if one.type in (kept.types or one.type)
-                ]
+                asked = [one for one in self._asked_of(kept.reader, topic, facts) if one.type in kept.types]
                 await self._look_at_kept(kept.missing, asked, finding)
 
     def _asked_of(self, reader: str, topic: str, facts: Sequence[Logged]) -> Iterator[Logged]:
@@ -178,10 +181,15 @@ class _Check:
         group, buried = _group(reader, topic), self._buried[reader]
         return (one for one in facts if self._log.has_committed(group, one.origin) and one.origin not in buried)
 
-    def _look_at_unreadable(self, topic: str, origins: Sequence[Origin]) -> None:
-        for reader, read in READERS:
+    def _look_at_unreadable(self, topic: str, records: Sequence[Unreadable]) -> None:
+        for (reader, read), types in READERS.items():
             if read == topic:
-                past = [one for one in origins if self._log.has_committed(_group(reader, topic), one)]
+                past = [
+                    one.origin
+                    for one in records
+                    if (one.type is None or one.type in types)
+                    and self._log.has_committed(_group(reader, topic), one.origin)
+                ]
                 self._unreadable.looked_at += len(past)
                 self._unreadable.breaks(
                     [f"{reader}: {'/'.join(map(str, one))}" for one in past if one not in self._buried[reader]]
@@ -195,9 +203,9 @@ class _Check:
 
     async def _ids(self, query: str, facts: Sequence[Logged]) -> list[Any]:
         """What a query over these facts finds."""
-        columns: list[list[UUID | str | bytes | None]] = [
+        columns: list[list[UUID | bytes | None]] = [
             [one.id for one in facts],
-            [one.subject for one in facts],
+            [one.referral for one in facts],
             [one.transaction for one in facts],
             [one.placement for one in facts],
             [one.digest for one in facts],

@@ -42,7 +42,7 @@ TOLD_TO_PEOPLE = tuple(
 NOT_HEARD = """
 , said as (
     select fact.id, f.type, f.body::jsonb -> 'data' as data
-    from fact left join referrals.facts f on f.referral_id = fact.subject::uuid and f.event_id = fact.id
+    from fact left join referrals.facts f on f.referral_id = fact.referral and f.event_id = fact.id
 ), looked_at as (
     select id, type, data,
         data #>> '{standing,place}' is not null as is_expected,

@@ -9,6 +9,7 @@ from uuid import UUID
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from contracts.envelope import effect_id
 from services.chassis.dead_letters import dead_letter_in
@@ -45,7 +46,8 @@ class Logged(NamedTuple):
     origin: Origin
     type: str
     id: UUID
-    subject: str
+    referral: UUID | None
+    """None where it is about something else."""
     transaction: UUID
     placement: UUID | None
     digest: bytes
@@ -58,6 +60,8 @@ class Unreadable(NamedTuple):
     """A record that is no fact."""
 
     origin: Origin
+    type: str | None
+    """As which it was sent: who does not read this type passes over it. None where it does not say: nobody does."""
 
 
 class Log:
@@ -148,17 +152,34 @@ def _looked_at(record: Any, topic: str) -> Logged | Unreadable:
     try:
         fact = _Fact.read(record.value or b"")
     except ValidationError:
-        return Unreadable(origin)
+        return Unreadable(origin, _type_of(record))
     return Logged(
         origin,
         fact.type,
         fact.id,
-        fact.subject,
+        _referral(fact.subject),
         fact.correlationid,
         fact.data.placement_id if fact.data.brief is None else fact.data.brief.placement_id,
         hashlib.sha256(record.value).digest(),
         record.key == fact.partitionkey.encode() and record.partition == partition_of(fact.partitionkey),
     )
+
+
+def _type_of(record: Any) -> str | None:
+    said = dict(record.headers).get("type", b"")
+    if said != b"":
+        return said.decode() if said is not None and said.isascii() else None
+    try:
+        return str(from_json(record.value)["type"])
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _referral(subject: str) -> UUID | None:
+    try:
+        return UUID(subject)
+    except ValueError:
+        return None
 
 
 class Seen:

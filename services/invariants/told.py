@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 from contracts import referrals
 from contracts.actions import ReferralActionRequested
-from contracts.bookings import BookingConfirmed, BookingExhausted
+from contracts.bookings import BookingConfirmed, BookingDisplaced, BookingExhausted, BookingReleased
 from contracts.envelope import Event
+from contracts.notifications import NotificationSent
 from contracts.placements import BookingRequested
 from contracts.referrals import BookingWithdrawn, PlacementRequested
 from contracts.submissions import ReferralSubmitted
@@ -22,6 +23,16 @@ DECISIONS = tuple(
     if isinstance(fact, type) and issubclass(fact, Event) and fact.TYPE.startswith("referral.")
 )
 """An action leads to exactly one of them, at once or when the placement that it asked for has ended."""
+
+
+HISTORY: dict[Topic, tuple[str, ...]] = {
+    Topic.SUBMISSIONS: (ReferralSubmitted.TYPE, ReferralActionRequested.TYPE),
+    Topic.TRIAGE: (ReferralTriaged.TYPE,),
+    Topic.PLACEMENTS: (BookingRequested.TYPE,),
+    Topic.BOOKINGS: (*OUTCOMES, BookingReleased.TYPE, BookingDisplaced.TYPE),
+    Topic.NOTIFICATIONS: (NotificationSent.TYPE,),
+}
+"""What referrals keeps of each topic. What it does not know it passes over, as every reader does."""
 
 
 class Led(NamedTuple):
@@ -45,9 +56,8 @@ class Kept(NamedTuple):
     topic: Topic
     reader: str
     types: tuple[str, ...]
-    """None: of every type."""
     missing: str
-    """A query over the facts that are to be kept, `fact` with id, subject, transaction, placement and the SHA-256 of
+    """A query over the facts that are to be kept, `fact` with id, referral, transaction, placement and the SHA-256 of
     its value: the ids of those that are not."""
 
 
@@ -103,14 +113,14 @@ KEPT = (
             f"A fact of `{topic}` that referrals has read is in its history",
             topic,
             "referrals",
-            (),
+            types,
             """
             select fact.id from fact
-            left join referrals.facts f on f.referral_id = fact.subject::uuid and f.event_id = fact.id
+            left join referrals.facts f on f.referral_id = fact.referral and f.event_id = fact.id
             where f.event_id is null
             """,
         )
-        for topic in (Topic.SUBMISSIONS, Topic.TRIAGE, Topic.PLACEMENTS, Topic.BOOKINGS, Topic.NOTIFICATIONS)
+        for topic, types in HISTORY.items()
     ),
     Kept(
         "An outcome that referrals has read stands on its referral",
@@ -118,7 +128,7 @@ KEPT = (
         "referrals",
         OUTCOMES,
         """
-        select fact.id from fact left join referrals.referrals r on r.id = fact.subject::uuid
+        select fact.id from fact left join referrals.referrals r on r.id = fact.referral
         where r.state is null or r.state in ('submitted', 'triaged', 'placement_asked')
         """,
     ),
@@ -131,7 +141,7 @@ KEPT = (
         select fact.id from fact
         cross join lateral (
             select count(*) as made from referrals.facts f
-            where f.referral_id = fact.subject::uuid and f.cause is not null and f.type like 'referral.%'
+            where f.referral_id = fact.referral and f.cause is not null and f.type like 'referral.%'
                 and f.body::json ->> 'correlationid' = fact.id::text
         ) answers
         where answers.made <> case when exists (
@@ -203,8 +213,8 @@ KEPT = (
 
 FACTS = """
 with fact as materialized (
-    select * from unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::bytea[])
-        as came (id, subject, transaction, placement, digest)
+    select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::bytea[])
+        as came (id, referral, transaction, placement, digest)
 )
 """
 """What stands before each query of `missing`."""

@@ -1,4 +1,4 @@
-"""One system for all tests of this folder: what they send leaves it as it was."""
+"""One system for all tests of this folder: what they send leaves it good for the next."""
 
 from collections.abc import Iterator
 

@@ -65,6 +65,9 @@ class Whole:
     values: dict[str, str]
     """What stands for a parameter of a path, by its name."""
     log: Path
+    database: str
+    prefix: str
+    """What stands before the names of its topics."""
 
     @property
     def url(self) -> str:
@@ -102,7 +105,7 @@ def whole_system(kafka: Kafka, database: str, prefix: str, folder: Path) -> Iter
         load(Connection(system.url("all"), system.token(TRUST, EDITOR)), SHIPPED)
         system.wait_until_ready()
         values = _filled(system, lambda topic, key: asyncio.run(_poison(kafka, f"{prefix}{topic}", key)))
-        yield Whole(system, values, folder / "all.log")
+        yield Whole(system, values, folder / "all.log", database, prefix)
     finally:
         system.stop()
 
