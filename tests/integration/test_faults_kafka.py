@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 import stamina
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import LeaderNotAvailableError, NoError
 
 from contracts.directory import CapacityReported, DeskListed
 from contracts.topics import Topic
@@ -16,6 +18,7 @@ from services.chassis.service import Service
 from services.chassis.topics import apply, declared
 from tests.chassis_examples import (
     admin_of,
+    committed,
     desk,
     effect,
     everything_on,
@@ -95,6 +98,48 @@ async def test_a_broker_that_is_away_for_five_seconds_amid_traffic(
         await sending
         await account(servers.kafka, own_prefix, events)
         await until(lambda: not service.not_ready())
+
+
+async def test_a_topic_that_nobody_leads(servers: Servers, own_prefix: str) -> None:
+    """Its only broker is away when a service starts that reads it, and when somebody tells: both wait, nothing is lost.
+
+    The broker that is away has all of the topic, and nothing else: the groups' offsets lie on the first one.
+    """
+    await make_topics(servers.kafka, own_prefix, "capacity", "booking.dlq")
+    await committed(servers.kafka, "a group that makes the topic of offsets")
+    (desks,) = (one for one in declared(own_prefix) if one.name == f"{own_prefix}desks")
+    events = [desk(f"key-{n % 20}", version=n + 1) for n in range(100)]
+    service = Service("booking", settings(servers.kafka, prefix=own_prefix))
+    service.reads(Topic.DESKS, tell_effects, DeskListed)
+    with servers.second_broker() as second:
+        await asyncio.to_thread(second.start)
+        async with admin_of(servers.kafka) as admin:
+            alone = {number: [second.NODE] for number in range(desks.partitions)}
+            await admin.create_topics(
+                [NewTopic(desks.name, -1, -1, replica_assignments=alone, topic_configs=desks.config)]
+            )
+            await _errors(admin, desks.name, {NoError.errno})
+            second.kill()
+            await _errors(admin, desks.name, {LeaderNotAvailableError.errno})
+            try:
+                await service.start()
+                sending = asyncio.create_task(send_desks(service, events))
+                await asyncio.sleep(AWAY_SECONDS)  # the fault itself
+                await _errors(admin, desks.name, {LeaderNotAvailableError.errno})
+                assert not sending.done()
+                await asyncio.to_thread(second.start)
+                await sending
+                await account(servers.kafka, own_prefix, events)
+            finally:
+                await service.stop()
+            await admin.delete_topics([desks.name])
+
+
+async def _errors(admin: AIOKafkaAdminClient, topic: str, expected: set[int]) -> None:
+    """Wait until Kafka says this of the topic's partitions."""
+    async with asyncio.timeout(30):
+        while {one["error_code"] for one in (await admin.describe_topics([topic]))[0]["partitions"]} != expected:
+            await asyncio.sleep(0.05)
 
 
 async def test_a_dead_letter_whose_publish_is_lost(servers: Servers, own_prefix: str) -> None:
