@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
-from contracts.directory import CapacityReported, CapacityReportedData, DeskListed, DeskListedData
+from contracts.directory import CapacityReported, CapacityReportedData, DeskListed, DeskListedData, ServiceListed
 from contracts.people import Desk
 from services.chassis.kafka import Kafka
 from services.chassis.service import Service
@@ -39,8 +39,8 @@ def desk(key: str = "RX1", version: int = 1, *, id: uuid.UUID | None = None, nam
     )
 
 
-def effect(cause: DeskListed) -> CapacityReported:
-    """What a handler under test tells of a desk: the same version, under an id made of the cause's."""
+def effect(cause: DeskListed | ServiceListed) -> CapacityReported:
+    """What a handler under test tells of a listing: the same version, under an id made of the cause's."""
     return CapacityReported.effect_of(
         cause,
         CapacityReportedData(
