@@ -1,5 +1,6 @@
 """Kafka: where it answers, and as whom to speak to it."""
 
+import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,6 +15,19 @@ from services.chassis.passwords import password_of
 
 ADMINISTRATOR = "administrator"
 """Who makes topics, users and rules; no rule binds this user."""
+
+
+HANDSHAKE_SECONDS = 5.0
+
+
+class NotTrusted(Exception):
+    """A broker shows a certificate for which nobody vouches who is trusted, or that is for another name."""
+
+    def __init__(self, address: str, error: ssl.SSLCertVerificationError) -> None:
+        super().__init__(
+            f"Kafka at {address} was told nothing, for its certificate does not hold ({error.verify_message}): "
+            "ONWARD_KAFKA_CA_FILE must name who vouches for it, and KAFKA_BOOTSTRAP_SERVERS a name that stands in it"
+        )
 
 
 @dataclass(frozen=True)
@@ -73,6 +87,24 @@ class Kafka:
             password = password_of(self.passwords, user)
             return SASLScram512(user, password, ssl_context=self._tls)
         return BaseSecurity(ssl_context=self._tls) if self._tls is not None else None
+
+    async def certificates_hold(self) -> None:
+        """Look at each broker's certificate: of one that does not hold, clients say only that they cannot connect.
+
+        A broker that does not answer is left to whoever connects. Raises NotTrusted.
+        """
+        if self._tls is None:
+            return
+        for address in self.bootstrap_servers.split(","):
+            host, _, port = address.strip().rpartition(":")
+            try:
+                async with asyncio.timeout(HANDSHAKE_SECONDS):
+                    _, writer = await asyncio.open_connection(host.strip("[]"), int(port), ssl=self._tls)
+                writer.close()
+            except ssl.SSLCertVerificationError as error:
+                raise NotTrusted(address, error) from error
+            except OSError:
+                continue
 
     @cached_property
     def _tls(self) -> ssl.SSLContext | None:

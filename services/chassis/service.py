@@ -271,13 +271,13 @@ class Service:
         """Start: databases, readers to completeness, then the groups and the background work.
 
         Without `reading` it only answers its routes: another process reads its topics and does its work.
-        Raises NotAnswering, TopicMissing or PartitionsDiffer; stop it then too.
+        Raises NotAnswering, NotTrusted, TopicMissing or PartitionsDiffer; stop it then too.
         """
         self._reading = reading
         for database in self.databases:
             await self._begin(f"PostgreSQL, schema {database.schema}", database.start)
         self._admin = AIOKafkaAdminClient(**self._kafka)
-        await self._begin("Kafka", self._admin.start)
+        await self._begin("Kafka", self._meet_kafka)
         await self._topics_exist()
         for reader in self._readers:
             await self._begin("Kafka", reader.start)
@@ -306,6 +306,10 @@ class Service:
             if is_transient(error):
                 raise NotAnswering(self.name, what, error) from error
             raise
+
+    async def _meet_kafka(self) -> None:
+        await self.settings.kafka.certificates_hold()
+        await self._admin.start()
 
     async def _topics_exist(self) -> None:
         """A missing topic would block its first publish for a whole request time-out: say so at the start."""

@@ -26,7 +26,8 @@ class Compared:
 
 
 async def compare(kafka: Kafka, prefix: str, *, change: bool) -> Compared:
-    """Compare as the administrator; with `change`, make it so, and return once it is."""
+    """Compare as the administrator; with `change`, make it so, and return once it is. Raises NotTrusted."""
+    await kafka.certificates_hold()
     admin = AIOKafkaAdminClient(**kafka.administrator.client())
     await admin.start()
     try:

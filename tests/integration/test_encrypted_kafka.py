@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -25,9 +26,9 @@ from contracts.topics import Topic
 from services.backing import kafka as embedded
 from services.backing.settings import Settings as Backing
 from services.chassis.failures import Poison
-from services.chassis.kafka import Kafka
+from services.chassis.kafka import Kafka, NotTrusted
 from services.chassis.reader import Tombstone
-from services.chassis.service import Service
+from services.chassis.service import START_SECONDS, Service
 from services.chassis.settings import Settings
 from services.cli.topics import compare
 from services.composition import make_passwords
@@ -137,21 +138,36 @@ async def test_a_service_reads_follows_tells_and_buries_over_tls(broker: tuple[K
 async def test_a_broker_for_whom_nobody_vouches_is_told_nothing(
     broker: tuple[Kafka, Authority], tmp_path: Path
 ) -> None:
-    """Another authority than the one that is trusted: no connection, and so no password."""
+    """Another authority than the one that is trusted: no connection, so no password; a service says why, at once."""
     kafka, _ = broker
-    stranger = replace(kafka.administrator, ca_file=Authority.made_in(tmp_path).file)
-    with pytest.raises(Exception, match="bootstrap"):
-        async with admin_of(stranger):
-            pass
+    stranger = replace(kafka, ca_file=Authority.made_in(tmp_path).file)
+    await _told_nothing(stranger, "unable to get local issuer certificate|self-signed|signature failure")
 
 
 async def test_a_broker_under_another_name_is_told_nothing(broker: tuple[Kafka, Authority]) -> None:
     """The certificate is good, and not for the name by which the broker was asked for."""
     kafka, _ = broker
-    renamed = replace(kafka.administrator, bootstrap_servers=kafka.bootstrap_servers.replace("127.0.0.1", "localhost"))
-    with pytest.raises(Exception, match="bootstrap"):
-        async with admin_of(renamed):
-            pass
+    renamed = replace(kafka, bootstrap_servers=kafka.bootstrap_servers.replace("127.0.0.1", "localhost"))
+    await _told_nothing(renamed, "not valid for 'localhost'")
+
+
+async def _told_nothing(kafka: Kafka, why: str) -> None:
+    with pytest.raises(KafkaConnectionError, match="bootstrap"):
+        await _asked(kafka.administrator)
+    with pytest.raises(NotTrusted, match=rf"does not hold \(.*({why}).*ONWARD_KAFKA_CA_FILE"):
+        await compare(kafka, "", change=False)
+    service = Service("pathways", Settings(kafka=kafka, database_url="postgresql://"))
+    service.reads(Topic.SERVICES, _nothing, ServiceListed)
+    try:
+        async with asyncio.timeout(START_SECONDS / 2):
+            with pytest.raises(NotTrusted, match=why):
+                await service.start()
+    finally:
+        await service.stop()
+
+
+async def _nothing(_: Sequence[ServiceListed]) -> list[Event]:
+    return []
 
 
 def test_nothing_is_said_in_the_clear(broker: tuple[Kafka, Authority]) -> None:
@@ -161,7 +177,7 @@ def test_nothing_is_said_in_the_clear(broker: tuple[Kafka, Authority]) -> None:
     context = ssl.create_default_context(cafile=authority.file)
     with socket.create_connection((host, int(port))) as plain, context.wrap_socket(plain, server_hostname=host) as one:
         assert one.version() in {"TLSv1.2", "TLSv1.3"}
-    with pytest.raises(Exception, match="bootstrap"):
+    with pytest.raises(KafkaConnectionError, match="bootstrap"):
         asyncio.run(_asked(replace(kafka.administrator, ca_file=None)))
 
 
