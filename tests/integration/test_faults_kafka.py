@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 import stamina
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaConnectionError, LeaderNotAvailableError, NoError
+from aiokafka.errors import KafkaError, LeaderNotAvailableError, NoError
 
 from contracts.directory import CapacityReported, DeskListed
 from contracts.topics import Topic
@@ -139,7 +139,7 @@ async def _errors(admin: AIOKafkaAdminClient, topic: str, expected: set[int]) ->
     """Wait until Kafka says this of the topic's partitions."""
     async with asyncio.timeout(30):
         while True:
-            with suppress(KafkaConnectionError):  # it may be the one that is away who is asked
+            with suppress(KafkaError):  # it may be the one that is away who is asked
                 (described,) = await admin.describe_topics([topic])
                 if expected == {one["error_code"] for one in described["partitions"]}:
                     return
