@@ -43,8 +43,10 @@ with placed as (
     where s.service_id = g.service_id and s.starts_at = g.starts_at
     returning g.patients
 ), booked as (
+    -- All or none: where fewer were placed, nothing of the batch is kept.
     insert into bookings (reference, placement_id, service_id, starts_at)
-    select reference, placement_id, service_id, starts_at from given join placed using (placement_id)
+    select reference, placement_id, service_id, starts_at from given
+    where (select count(*) from placed) = cardinality($2::uuid[])
 )
 select (select count(*) from placed) as placed,
     (select count(starts_at) from given) = (select coalesce(sum(patients), 0) from held) as all_held
