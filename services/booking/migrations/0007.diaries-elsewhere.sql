@@ -65,9 +65,12 @@ alter table bookings add column elsewhere uuid;
 -- Who waits for a service that keeps its own diary asks it again now and then: nobody tells when a place comes free there.
 alter table waiting add column asked_at timestamptz;
 
-drop function lock_diaries;
+drop function if exists lock_diaries;
 
--- As before; and of a diary that is kept elsewhere that it is, and until when its receiver is left alone.
+-- Lock the diaries that have slots, then, in a second statement with a snapshot from after the lock, read as many free
+-- slots of each as the batch could want. One statement would read from before the lock, and find slots that are gone.
+-- A diary that began to have slots between the two is not locked, and counts as one that is not there yet.
+-- Of a diary that is kept elsewhere: that it is, and until when its receiver is left alone.
 create function lock_diaries(
     p_service text[], p_wanted integer[], p_from timestamptz, p_until timestamptz
 ) returns table (
