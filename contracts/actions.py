@@ -165,6 +165,14 @@ class LeaveMessage(Data):
     words: Words
 
 
+class NotDuplicate(Data):
+    """The referrer's desk has talked to the other one: they are different patients, or both referrals are wanted."""
+
+    action: Literal["not_duplicate"]
+    other: UUID = Field(description="the referral that was taken for another of the same patient")
+    words: Words | None = None
+
+
 Action = Annotated[
     Receive
     | Accept
@@ -182,7 +190,8 @@ Action = Annotated[
     | Wait
     | Cancel
     | ArrangeElsewhere
-    | LeaveMessage,
+    | LeaveMessage
+    | NotDuplicate,
     Field(discriminator="action"),
 ]
 
@@ -204,6 +213,7 @@ ActionName = Literal[
     "cancel",
     "arrange_elsewhere",
     "leave_message",
+    "not_duplicate",
 ]
 
 

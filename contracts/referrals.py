@@ -281,11 +281,16 @@ class ReferralContactRecorded(
     data: ContactRecordedData
 
 
+DocumentKind = Literal["discharge-summary", "clinic-letter", "test-result", "image", "care-plan", "other"]
+DocumentTitle = Annotated[Text, StringConstraints(min_length=1, max_length=200)]
+
+
 class Document(Data):
     """What was attached: its content is read from referrals, never from the log."""
 
     document_id: UUID
-    title: Annotated[Text, StringConstraints(min_length=1, max_length=200)]
+    kind: DocumentKind = "other"
+    title: DocumentTitle
     media_type: Literal["application/pdf", "image/jpeg", "image/png", "text/plain"]
     bytes: int = Field(ge=1)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -306,12 +311,16 @@ class ReferralDocumentAttached(
 
 
 class DuplicateSuspectedData(Data):
-    """The other referral is named to nobody who is not on it: its desk and telephone are, and when it was sent."""
+    """Of the other referral its id, its desk with a telephone, and when it was sent; nothing of the patient there."""
 
     standing: Standing
+    other_referral: UUID
     other_desk: Desk
     other_submitted_at: Instant
-    other_state: State
+    match: Literal["nhs-number", "name-and-age"] = Field(
+        description="what is the same; name-and-age, with the gender, where one has no number: a weaker match"
+    )
+    due: Instant = Field(description="by when the desk should have talked to the other")
 
 
 class ReferralDuplicateSuspected(
@@ -320,6 +329,21 @@ class ReferralDuplicateSuspected(
     """Somebody else referred the same patient within a set time. Nothing is merged or dropped: the desks talk."""
 
     data: DuplicateSuspectedData
+
+
+class DuplicateRuledOutData(Said):
+    """Which referral is not of the same patient, or is wanted beside this one."""
+
+    other_referral: UUID
+    words: Words | None = None
+
+
+class ReferralDuplicateRuledOut(
+    ReferralEvent, type="referral.duplicate-ruled-out", topic=Topic.REFERRALS, classification="clinical"
+):
+    """The desk says that the two referrals are no duplicates. The other desk says so of its own."""
+
+    data: DuplicateRuledOutData
 
 
 Refusal = Literal["unknown", "not-yours", "wrong-state", "moved-on", "not-possible", "no-place"]

@@ -46,6 +46,7 @@ WHOLE: dict[str, dict[str, Any]] = {
     "cancel": {"reason": "patient-better"},
     "arrange_elsewhere": {"words": "The GP visits."},
     "leave_message": {"words": "Telephone after six."},
+    "not_duplicate": {"other": str(OTHER)},
 }
 """What each action says, by its name."""
 

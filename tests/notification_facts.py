@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from contracts.envelope import Event
 from contracts.people import Contact, Desk, PatientIdentity, Referrer
@@ -191,13 +192,18 @@ def document_attached(by: Referrer = NURSE, at: Place | None = SLOT) -> Fact:
     return _told(ReferralDocumentAttached, data)
 
 
+OTHER = UUID("0f8a7f0e-6f5c-4f0e-9d0c-3c5d0d9be201")
+
+
 def duplicate_suspected() -> Fact:
     """Somebody else referred the same patient."""
     data = DuplicateSuspectedData(
         standing=standing(),
         other_desk=Desk(organisation="OTHER1", name="Desk of the other", telephone="01632 960009"),
+        other_referral=OTHER,
         other_submitted_at=NOON - timedelta(minutes=50),
-        other_state="accepted",
+        match="name-and-age",
+        due=NOON + timedelta(minutes=15),
     )
     return _told(ReferralDuplicateSuspected, data)
 

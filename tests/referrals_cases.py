@@ -17,6 +17,8 @@ from services.referrals.standing import standing_of
 from tests.referrals_examples import BEGAN, CLOCKS, RECEIVER, REFERRER, asks, confirmed, requested, submitted, triaged
 
 REFERRAL = UUID(int=7, version=4)
+OTHER = UUID(int=8, version=4)
+"""Another referral, which may be of the same patient."""
 NOW = BEGAN + timedelta(minutes=5)
 IN_THE_SLOT = BEGAN + timedelta(minutes=70)
 UNTIL = NOW + timedelta(days=2)
@@ -43,6 +45,7 @@ ASKED: Mapping[ActionName, Action] = {
     "cancel": actions.Cancel(action="cancel", reason="patient-better"),
     "arrange_elsewhere": actions.ArrangeElsewhere(action="arrange_elsewhere", words="District nurse."),
     "leave_message": actions.LeaveMessage(action="leave_message", words="Ring the bell twice."),
+    "not_duplicate": actions.NotDuplicate(action="not_duplicate", other=OTHER, words="Two brothers."),
 }
 STAYS = "stays"
 RECEIVERS: Mapping[str, Mapping[str, str]] = {
@@ -67,6 +70,7 @@ REFERRERS: Mapping[str, Mapping[str, str]] = {
     "cancel": dict.fromkeys((*FLOW, *WITH_PLACE, *WITHOUT, "waiting"), "cancelled"),
     "arrange_elsewhere": dict.fromkeys((*WITHOUT, "waiting"), "arranged_elsewhere"),
     "leave_message": dict.fromkeys(STATES, STAYS),
+    "not_duplicate": dict.fromkeys((*FLOW, *WITH_PLACE, *WITHOUT, "waiting"), STAYS),
 }
 
 
@@ -88,6 +92,7 @@ def case_in(state: str, *, referrer: str = REFERRER, held: BookingConfirmed | No
         receiver=RECEIVER if known and referrer != BOTH else BOTH if known else None,
         service_id="sdec-1" if known else None,
         brief=first.data.brief if known else None,
+        suspected=frozenset((OTHER,)),
     )
 
 

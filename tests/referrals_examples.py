@@ -37,12 +37,21 @@ DESK = Desk(organisation=REFERRER, name="Clinical hub", telephone="01632 960001"
 _WHERE = Position(latitude=54.9, longitude=-1.6)
 
 
+PATIENT = Patient(nhs_number="9000000009", name="Made Up", age=Age(value=71), gender="female")
+
+
 def submitted(
-    referral: uuid.UUID, *, referrer: str = REFERRER, desk: Desk = DESK, narrative: str | None = None
+    referral: uuid.UUID,
+    *,
+    referrer: str = REFERRER,
+    desk: Desk = DESK,
+    narrative: str | None = None,
+    patient: Patient = PATIENT,
+    time: datetime = BEGAN,
 ) -> ReferralSubmitted:
     """The first fact of a referral: the ids of all that follow are made of its own."""
     submission = Submission(
-        patient=Patient(nhs_number="9000000009", name="Made Up", age=Age(value=71), gender="female"),
+        patient=patient,
         position=_WHERE,
         presentation="blocked-catheter",
         observations=Observations(respiration_per_min=18, oxygen_saturation_percent=97, pulse_per_min=88),
@@ -55,7 +64,7 @@ def submitted(
         id=uuid.uuid5(referral, "submitted"),
         source=f"onward/gateway/{referrer}",
         subject=str(referral),
-        time=BEGAN,
+        time=time,
     )
 
 

@@ -121,7 +121,7 @@ def plan(kafka: Kafka, prefix: str = "", file: Path = DECLARED_IN) -> Plan:
 
     Passwords cannot be compared: Kafka keeps none. Raises AccessRefused and PasswordMissing. Blocks.
     """
-    return _compare(_client(kafka.administrator), users(prefix, file), rules(prefix, file))
+    return _compare(administering(kafka.administrator), users(prefix, file), rules(prefix, file))
 
 
 def apply(kafka: Kafka, prefix: str = "", file: Path = DECLARED_IN) -> Plan:
@@ -129,7 +129,7 @@ def apply(kafka: Kafka, prefix: str = "", file: Path = DECLARED_IN) -> Plan:
 
     Returns what it did, once Kafka goes by it. Raises AccessRefused and PasswordMissing.
     """
-    client, names, declared = _client(kafka.administrator), users(prefix, file), rules(prefix, file)
+    client, names, declared = administering(kafka.administrator), users(prefix, file), rules(prefix, file)
     assert kafka.passwords is not None
     hashed = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, ITERATIONS)
     credentials = [
@@ -154,21 +154,26 @@ def apply(kafka: Kafka, prefix: str = "", file: Path = DECLARED_IN) -> Plan:
 def _log_in(kafka: Kafka) -> None:
     """A broker learns of a password some time after it was set."""
     try:
-        _client(kafka).list_topics(timeout=SETTLE_SECONDS)
+        administering(kafka).list_topics(timeout=SETTLE_SECONDS)
     except KafkaException as error:
         raise AccessRefused(f"to let {kafka.user} in", error.args[0].name()) from error
 
 
-def _client(kafka: Kafka) -> AdminClient:
+def administering(kafka: Kafka) -> AdminClient:
+    """A client for what aiokafka's administration lacks. Raises PasswordMissing."""
     options = kafka.client()
     settings: dict[str, Any] = {
         "bootstrap.servers": kafka.bootstrap_servers,
-        "security.protocol": options["security_protocol"],
-        "sasl.mechanism": options["sasl_mechanism"],
-        "sasl.username": options["sasl_plain_username"],
-        "sasl.password": options["sasl_plain_password"],
         "log_level": 0,  # what goes wrong is raised
     }
+    if kafka.passwords is not None:
+        settings |= {
+            "sasl.mechanism": options["sasl_mechanism"],
+            "sasl.username": options["sasl_plain_username"],
+            "sasl.password": options["sasl_plain_password"],
+        }
+    if "security_protocol" in options:
+        settings["security.protocol"] = options["security_protocol"]
     if kafka.ca_file is not None:
         settings["ssl.ca.location"] = str(kafka.ca_file)
     return AdminClient(settings)

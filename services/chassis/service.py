@@ -454,10 +454,16 @@ class Service:
         committed = await self._admin.list_consumer_group_offsets(self.group(topic), partitions=[partition])
         return bool(committed[partition].offset >= end) or end == 0
 
-    async def has_read_until(self, at: datetime) -> bool:
-        """Whether its groups have processed every fact that the log took before a moment. Raises KafkaError."""
+    async def has_read_until(self, at: datetime, *topics: Topic) -> bool:
+        """Whether its groups have processed every fact that the log took before a moment. Raises KafkaError.
+
+        Of these topics; of all that it reads if none is named.
+        """
         milliseconds = int(at.timestamp() * 1000)
-        for name, step in self._ways.items():
+        ways = {name: step for name, step in self._ways.items() if not topics or step.topic in topics}
+        for name, step in ways.items():
+            if step.consumer is None:  # it has not begun
+                return False
             partitions = [TopicPartition(name, number) for number in range(PARTITIONS)]
             committed, later, ends = await asyncio.gather(
                 self._admin.list_consumer_group_offsets(self.group(step.topic), partitions=partitions),

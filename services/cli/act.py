@@ -63,6 +63,7 @@ def act(
     ] = None,
     service: Annotated[str | None, typer.Option(help="Whose waiting list: for wait.")] = None,
     until: Annotated[str | None, typer.Option(help="Until when, such as 2026-03-02T16:40:00Z: for wait.")] = None,
+    other: Annotated[UUID | None, typer.Option(help="The other referral: for not-duplicate.")] = None,
     seen: Annotated[
         int | None,
         typer.Option(min=1, help="The version that you saw: nothing is done if the referral has moved on since."),
@@ -89,6 +90,7 @@ def act(
         agreed=agreed,
         service=service,
         until=until,
+        other=str(other) if other else None,
     )
     attempt = uuid_in(key) if key else uuid4()
     connection = connect(folder, url, token, organisation=TRUST, role="clinical-hub", practitioner="onward")

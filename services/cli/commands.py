@@ -16,6 +16,7 @@ from services.chassis.kafka import Kafka
 from services.chassis.settings import Settings
 from services.cli import (
     act,
+    attaching,
     capacity,
     crew,
     dead_letters,
@@ -27,6 +28,7 @@ from services.cli import (
     receiver,
     refer,
     referral,
+    restored,
     rules,
     watching,
 )
@@ -213,6 +215,7 @@ app.command()(refer.refer)
 app.command()(act.act)
 app.command()(referral.referral)
 app.command()(receiver.receiver)
+app.command()(restored.restored)
 
 
 @app.command()
@@ -236,6 +239,7 @@ app.add_typer(places.app, name="places")
 app.add_typer(capacity.app, name="capacity")
 app.add_typer(pathways.app, name="pathways")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(attaching.app, name="documents")
 app.add_typer(rules.app, name="rules")
 app.add_typer(load.app, name="load")
 

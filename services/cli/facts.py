@@ -98,6 +98,8 @@ def _what_became(type: str, data: Mapping[str, Any]) -> str:
             return f"by {data['by']['organisation']}"
         case "referral.duplicate-suspected":
             return f"with {data['other_desk']['name']}, {data['other_desk']['telephone']}"
+        case "referral.duplicate-ruled-out":
+            return f"with {data['other_referral']}"
     return f"{there}{owner}"
 
 

@@ -10,11 +10,12 @@ from fastapi import APIRouter, Request, Response
 from pydantic_core import from_json
 
 from contracts.actions import ReferralActionRequested, ReferralActionRequestedData
+from services.chassis.attempt_keys import key_of, referrer_of
 from services.chassis.bodies import received
 from services.chassis.identity import CallerOf
 from services.chassis.problems import Problem
 from services.gateway.answer import Pending
-from services.gateway.asking import key_of, not_now, referrer_of, speaks_for_itself, submitted, traced
+from services.gateway.asking import not_now, speaks_for_itself, submitted, traced
 from services.gateway.body import AskedAction, read_action
 from services.gateway.decided import ActionAnswer
 from services.gateway.desks import Desks

@@ -21,6 +21,7 @@ from contracts.referrals import (
     ReferralArrangedElsewhere,
     ReferralCancelled,
     ReferralContactRecorded,
+    ReferralDuplicateRuledOut,
     ReferralInformationGiven,
     ReferralInformationWanted,
     ReferralMessageLeft,
@@ -60,6 +61,7 @@ ANSWERING: tuple[type[Event], ...] = (
     ReferralArrangedElsewhere,
     ReferralMessageLeft,
     ReferralContactRecorded,
+    ReferralDuplicateRuledOut,
     ReferralActionRefused,
 )
 """The facts that answer an action. One that a time or another service brings about answers none."""

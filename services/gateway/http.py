@@ -9,12 +9,13 @@ from fastapi import APIRouter, Request, Response
 
 from contracts.people import Desk, Referrer
 from contracts.submissions import ReferralSubmitted, ReferralSubmittedData, Submission
+from services.chassis.attempt_keys import key_of, referrer_of
 from services.chassis.bodies import received
 from services.chassis.failures import is_transient
 from services.chassis.identity import CallerOf
 from services.chassis.problems import Problem
 from services.gateway.answer import Answer, Pending
-from services.gateway.asking import key_of, not_now, referrer_of, response, speaks_for_itself, submitted, traced
+from services.gateway.asking import not_now, response, speaks_for_itself, submitted, traced
 from services.gateway.body import read
 from services.gateway.decided import ActionAnswer
 from services.gateway.desks import Desks

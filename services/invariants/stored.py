@@ -210,6 +210,28 @@ STORED = (
         """,
     ),
     Stored(
+        "Of two referrals that may be of one patient each has been told of the other, once",
+        """
+        select s.referral_id::text from referrals.suspicions s
+        left join referrals.suspicions o on o.referral_id = s.other_id and o.other_id = s.referral_id
+        left join referrals.facts f on f.referral_id = s.referral_id and f.event_id = s.told and f.position > 0
+        where o.referral_id is null or f.event_id is null
+        """,
+    ),
+    Stored(
+        "A document is kept whole, and the desks were told of it",
+        """
+        select d.id::text from referrals.documents d
+        left join referrals.uploads u on u.id = d.id and u.state = 'attached'
+        left join referrals.facts f on f.referral_id = d.referral_id and f.event_id = d.told and f.position > 0
+        left join lateral (
+            select sum(octet_length(p.content)) as bytes from referrals.pieces p where p.object_id = d.id
+        ) kept on true
+        where u.id is null or f.event_id is null
+            or coalesce(kept.bytes, 0) <> (f.body::json #>> '{data,document,bytes}')::bigint
+        """,
+    ),
+    Stored(
         "A submission under one key has one referral, and an answer of its own only",
         """
         select a.referral_id::text from gateway.attempts a

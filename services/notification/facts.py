@@ -97,6 +97,8 @@ class _Escalated(Told):
 class _Duplicate(Told):
     other_desk: Desk
     other_submitted_at: Instant
+    match: str
+    due: Instant
 
 
 class Accepted(Envelope):

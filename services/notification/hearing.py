@@ -131,6 +131,8 @@ MISSED = {
     "placement": "no place was found",
 }
 
+MATCHES = {"nhs-number": "NHS number", "name-and-age": "name, age and gender"}
+
 
 def messages_about(fact: Fact) -> list[Message]:
     """A message for each who must hear of this fact. A patient without a known channel hears nothing."""
@@ -207,5 +209,6 @@ def _said(fact: Fact, audience: Audience, place: Place | None) -> dict[str, str]
         case DuplicateSuspected():
             other = fact.data.other_desk
             said |= {"other_desk": other.name, "other_telephone": other.telephone}
-            said["other_submitted"] = in_words(fact.data.other_submitted_at)
+            said |= {"other_submitted": in_words(fact.data.other_submitted_at), "by": in_words(fact.data.due)}
+            said["match"] = MATCHES.get(fact.data.match, fact.data.match)
     return said

@@ -183,8 +183,8 @@ TEMPLATES: Mapping[str, str] = {
     "referrer.document-about.v1": "A document about your patient was attached: read it with referral {referral}.",
     "referrer.duplicate.v1": (
         "Your patient may have been referred twice: {other_desk}, telephone {other_telephone}, referred somebody with "
-        "the same number on {other_submitted}. Nothing was merged or stopped: please talk to each other. "
-        "Referral {referral}."
+        "the same {match} on {other_submitted}. Nothing was merged or stopped: please talk to each other by {by}, then "
+        "say that it is no duplicate, or cancel yours. Referral {referral}."
     ),
 }
 

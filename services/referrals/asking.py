@@ -73,6 +73,11 @@ def _lacks(need: Need, standing: Standing, now: datetime) -> Why | None:
     return None
 
 
-def open_to(standing: Standing, *, sides: frozenset[Side], now: datetime) -> list[ActionName]:
-    """Which actions somebody on these sides may ask for now."""
-    return [one for one in ACTIONS if refused(one, standing, sides=sides, seen_version=None, now=now) is None]
+def open_to(standing: Standing, *, sides: frozenset[Side], now: datetime, suspected: bool) -> list[ActionName]:
+    """Which actions somebody on these sides may ask for now. `suspected`: it may be of a patient who was referred."""
+    return [
+        one
+        for one in ACTIONS
+        if (suspected or one != "not_duplicate")
+        and refused(one, standing, sides=sides, seen_version=None, now=now) is None
+    ]

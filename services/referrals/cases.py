@@ -59,6 +59,10 @@ class Case:
     unwilling: frozenset[ServiceId] = frozenset()
     """Services that rejected the patient, or withdrew."""
     searches: Mapping[UUID, Search] = field(default_factory=dict)
+    suspected: frozenset[UUID] = frozenset()
+    """Referrals that may be of the same patient, where somebody asks to rule one out."""
+    documents: frozenset[UUID] = frozenset()
+    """What is attached, where somebody names something of it."""
     escalated: bool = False
     """Whether the latest move is that nobody did in time what was due: whoever is in its way must be looked for."""
 

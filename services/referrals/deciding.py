@@ -12,6 +12,7 @@ from contracts.actions import (
     GiveOutcome,
     LeaveMessage,
     NotAttended,
+    NotDuplicate,
     Rebook,
     RecordContact,
     Redirect,
@@ -30,6 +31,7 @@ from contracts.referrals import (
     CancelledData,
     Clocks,
     ContactRecordedData,
+    DuplicateRuledOutData,
     EscalatedData,
     MessageLeftData,
     Moved,
@@ -41,6 +43,7 @@ from contracts.referrals import (
     PlacementRequestedData,
     ReferralActionRefused,
     ReferralContactRecorded,
+    ReferralDuplicateRuledOut,
     ReferralEscalated,
     ReferralMessageLeft,
     ReferralRebooked,
@@ -118,6 +121,10 @@ class Decider:
         if isinstance(asked, RecordContact):
             contact = ContactRecordedData(standing=standing, by=by, words=asked.words, reached=asked.reached)
             return case, [self._effect(ReferralContactRecorded, request, contact)]
+        if isinstance(asked, NotDuplicate):
+            ruled_out = DuplicateRuledOutData(standing=standing, by=by, other_referral=asked.other, words=asked.words)
+            case = replace(case, suspected=case.suspected - {asked.other})
+            return case, [self._effect(ReferralDuplicateRuledOut, request, ruled_out)]
         if row.to is None:
             return self._search(case, request, row)
         return self._moved(case, request, row)
@@ -129,6 +136,10 @@ class Decider:
                 return "not-possible", "The time until which the patient would wait has passed: say a later one."
             if asked.until > self._now + timedelta(days=self._clocks.wait_days):
                 return "not-possible", f"Nobody waits longer than {self._clocks.wait_days} days: say an earlier time."
+        if isinstance(asked, GiveOutcome) and set(asked.documents) - case.documents:
+            return "not-possible", "It names a document that is not attached to the referral: attach it first."
+        if isinstance(asked, NotDuplicate) and asked.other not in case.suspected:
+            return "not-possible", "That referral is not suspected to be of the same patient, or was ruled out already."
         return None
 
     def _moved(self, case: Case, request: Request, row: Transition) -> Decision:

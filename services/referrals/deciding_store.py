@@ -1,16 +1,16 @@
 """Deciding in PostgreSQL: the rows are locked, then read, then what was decided is stored with what is told of it."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
-from contracts.actions import ReferralActionRequested
+from contracts.actions import GiveOutcome, NotDuplicate, ReferralActionRequested
 from contracts.bookings import BookingConfirmed, BookingDisplaced, BookingExhausted
 from contracts.envelope import Event
 from contracts.referrals import (
@@ -18,8 +18,11 @@ from contracts.referrals import (
     ActionRefusedData,
     BookingWithdrawn,
     BookingWithdrawnData,
+    DuplicateRuledOutData,
+    DuplicateSuspectedData,
     Moved,
     PlacementRequestedData,
+    ReferralDuplicateRuledOut,
 )
 from contracts.submissions import referral_id
 from services.chassis.database import Connection, Database
@@ -29,7 +32,7 @@ from services.referrals.cases import Case, Search
 from services.referrals.clocks import ClockTable
 from services.referrals.deciding import UNWILLING, Cause, Decider
 from services.referrals.escalating import escalated
-from services.referrals.lifecycle import IN_FLOW
+from services.referrals.lifecycle import IN_FLOW, transition_of
 from services.referrals.standing import standing_of
 from services.referrals.state import DECIDED, RANK
 
@@ -60,6 +63,21 @@ SEARCHES = """
 select id, referral_id, why, cause, state, place_lost from searches where referral_id = any($1::uuid[])
 """
 
+SUSPECTED = """
+-- The referrals that may be of the same patient, and were not ruled out.
+select other_id from suspicions where referral_id = $1 and not ruled_out
+"""
+
+DOCUMENTS = """
+select id from documents where referral_id = $1
+"""
+
+RULE_OUT = """
+-- What a desk said of two referrals.
+update suspicions s set ruled_out = true from unnest($1::uuid[], $2::uuid[]) said (referral_id, other_id)
+where s.referral_id = said.referral_id and s.other_id = said.other_id
+"""
+
 STORE = """
 -- Where the referrals stand, their searches, and every fact with its place in the feed.
 select store_decided($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
@@ -69,8 +87,12 @@ select store_decided($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14
 OUTCOMES = (BookingConfirmed.TYPE, BookingExhausted.TYPE)
 
 CONFIRMATION_MAY_COME = timedelta(seconds=4)
-"""How long an action waits whose organisation is not on the referral while a place is looked for: the place may be
-theirs, and booking have told of it on a topic that is read a moment later."""
+"""How long an action waits at least whose organisation is not on the referral while a place is looked for: the place
+may be theirs, and booking have told of it on a topic that is read a moment later. As long as that topic is behind, it
+waits on, and so does what would be in the wrong state."""
+
+ASKED_FOR_MUST_COME = timedelta(seconds=30)
+"""How long the outcome of a further placement waits for what asked for it, where that is not known."""
 
 MOST_WAITING = 10_000
 
@@ -95,6 +117,8 @@ class _Batch:
     """What is known of the referrals of a batch, and what was decided about them so far."""
 
     cases: dict[UUID, Case] = field(default_factory=dict)
+    stored: set[UUID] = field(default_factory=set)
+    """Ids of every fact of them."""
     known: set[UUID] = field(default_factory=set)
     """Ids of causes that were decided before."""
     told: dict[UUID, list[Event]] = field(default_factory=lambda: defaultdict(list))
@@ -106,12 +130,23 @@ class _Batch:
 class Decisions:
     """Decides, once, about each action and each outcome that is not simply the flow's."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime], clocks: ClockTable, outbox: Outbox) -> None:
-        """Through the outbox goes what is told without a cause on the log."""
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], datetime],
+        clocks: ClockTable,
+        outbox: Outbox,
+        outcomes_read_until: Callable[[datetime], Awaitable[bool]] | None = None,
+    ) -> None:
+        """Through the outbox goes what is told without a cause on the log.
+
+        `outcomes_read_until`: whether all that booking had told before a moment is stored; if not given, it is.
+        """
         self._database = database
         self._clock = clock
         self._clocks = clocks
         self._outbox = outbox
+        self._outcomes_read_until = outcomes_read_until
         self._waiting_since: dict[UUID, datetime] = {}
         """Actions that wait for a confirmation, and since when."""
 
@@ -126,7 +161,7 @@ class Decisions:
             by_id.setdefault(cause.id, cause)
         while by_id:
             try:
-                async with self._transaction() as connection:
+                async with self.transaction() as connection:
                     told, waiting = await self._decide(connection, list(by_id.values()))
             except asyncpg.SerializationError:
                 continue  # another decided some of it meanwhile: what is stored is told
@@ -145,23 +180,45 @@ class Decisions:
         due = [row["id"] for row in await self._database.pool.fetch(DUE, until, AT_ONCE)]
         if not due:
             return 0
-        async with self._transaction() as connection:
-            batch = await self._read(connection, due, frozenset())
-            now = self._clock()
-            told: list[Event] = []
-            for case in list(batch.cases.values()):
-                if case.standing.due <= until and case.standing.state not in FINISHED:  # since it was found
-                    after, event = escalated(case, now=now, clocks=self._clocks)
-                    _keep(batch, event, after, ())
-                    told.append(event)
-            await self._store(connection, batch, now)
-            await self._outbox.put(connection, told)
-        self._outbox.wake()
+        async with self.transaction() as connection:
+            await self.tell(connection, due, lambda cases, now: self._escalated(cases, until, now))
+        self.wake()
         return len(due)
 
+    def _escalated(self, cases: Mapping[UUID, Case], until: datetime, now: datetime) -> list[tuple[Case, Event]]:
+        return [
+            escalated(case, now=now, clocks=self._clocks)
+            for case in cases.values()
+            if case.standing.due <= until and case.standing.state not in FINISHED  # since it was found
+        ]
+
+    async def tell(
+        self,
+        connection: Connection,
+        referrals: Sequence[UUID],
+        told_of: Callable[[Mapping[UUID, Case], datetime], Sequence[tuple[Case, Event]]],
+    ) -> list[Event]:
+        """Keep what is told of these referrals, as they stand under their locks, without a cause on the log.
+
+        It goes through the outbox: `wake` it once the transaction has committed. Returns what is told.
+        """
+        batch = await self._read(connection, referrals, frozenset())
+        now = self._clock()
+        told = told_of(batch.cases.copy(), now)
+        for case, event in told:
+            _keep(batch, event, case, ())
+        await self._store(connection, batch, now)
+        await self._outbox.put(connection, [event for _, event in told])
+        return [event for _, event in told]
+
+    def wake(self) -> None:
+        """Something was put into the outbox."""
+        self._outbox.wake()
+
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[Connection]:
-        # Said, because a server may have another default: what is read after the lock must be what others committed.
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A transaction in which what is read after a lock is what others have committed."""
+        # Said, because a server may have another default.
         async with self._database.pool.acquire() as connection, connection.transaction(isolation="read_committed"):
             yield connection
 
@@ -169,6 +226,7 @@ class Decisions:
         batch = await self._read(
             connection, sorted({referral_id(cause) for cause in causes}), {cause.id for cause in causes}
         )
+        await self._read_named(connection, batch, causes)
         now = self._clock()
         decider = Decider(self._clocks, now)
         told: list[Event] = []
@@ -179,7 +237,7 @@ class Decisions:
                 told += batch.told[cause.id]
                 continue
             case = batch.cases.get(referral_id(cause))
-            if cause.subject in waiting or self._must_wait(case, cause, now):
+            if cause.subject in waiting or await self._must_wait(batch, case, cause, now):
                 waiting.add(cause.subject)
                 waiting_for += 1
                 continue
@@ -195,15 +253,46 @@ class Decisions:
     async def _store(self, connection: Connection, batch: _Batch, now: datetime) -> None:
         if batch.rows:
             await connection.execute(STORE, now, DECIDED, *_moved(batch), *_searches(batch), *_facts(batch))
+        ruled_out = [row.event for row in batch.rows if isinstance(row.event, ReferralDuplicateRuledOut)]
+        if ruled_out:
+            others = [event.data.other_referral for event in ruled_out]
+            await connection.execute(RULE_OUT, [referral_id(event) for event in ruled_out], others)
 
-    def _must_wait(self, case: Case | None, cause: Cause, now: datetime) -> bool:
-        if not isinstance(cause, ReferralActionRequested) or case is None:
+    async def _read_named(self, connection: Connection, batch: _Batch, causes: Sequence[Cause]) -> None:
+        """What is known of what some actions name: documents, and referrals that may be of the same patient."""
+        naming = {
+            referral_id(cause)
+            for cause in causes
+            if isinstance(cause, ReferralActionRequested) and isinstance(cause.data.action, NotDuplicate | GiveOutcome)
+        }
+        for referral in naming & batch.cases.keys():
+            batch.cases[referral] = replace(
+                batch.cases[referral],
+                suspected=frozenset(row[0] for row in await connection.fetch(SUSPECTED, referral)),
+                documents=frozenset(row[0] for row in await connection.fetch(DOCUMENTS, referral)),
+            )
+
+    async def _must_wait(self, batch: _Batch, case: Case | None, cause: Cause, now: datetime) -> bool:
+        """Whether what it is about was told on another topic, and was not read of yet."""
+        if isinstance(cause, BookingConfirmed | BookingExhausted):
+            if cause.correlationid == cause.data.brief.placement_id:  # of the first one
+                return False
+            # What asked for the search has the outcome's correlation. After a restore all is read again, and the topic
+            # of outcomes may be ahead.
+            return cause.correlationid not in batch.stored and self._waits(cause, now, ASKED_FOR_MUST_COME)
+        if not isinstance(cause, ReferralActionRequested) or case is None or not case.may_have_another_receiver:
             return False
-        if case.concerns(cause.data.by.organisation) or not case.may_have_another_receiver:
+        if not case.concerns(cause.data.by.organisation):
+            if self._waits(cause, now, CONFIRMATION_MAY_COME):
+                return True
+        elif transition_of(cause.data.action.action, case.standing.state) is not None:
             return False
+        return self._outcomes_read_until is not None and not await self._outcomes_read_until(cause.time)
+
+    def _waits(self, cause: Cause, now: datetime, most: timedelta) -> bool:
         if len(self._waiting_since) >= MOST_WAITING:  # of partitions that went to another process meanwhile
             self._waiting_since.clear()
-        return now - self._waiting_since.setdefault(cause.id, now) < CONFIRMATION_MAY_COME
+        return now - self._waiting_since.setdefault(cause.id, now) < most
 
     async def _read(self, connection: Connection, referrals: Sequence[UUID], ids: Collection[UUID]) -> _Batch:
         """Lock the referrals, then read what is known of them, and of the causes of these ids."""
@@ -214,6 +303,7 @@ class Decisions:
         of_referral: dict[UUID, list[asyncpg.Record]] = defaultdict(list)
         for fact in facts:
             of_referral[fact["referral_id"]].append(fact)
+            batch.stored.add(fact["event_id"])
             if fact["event_id"] in ids:
                 batch.known.add(fact["event_id"])
             if fact["cause"] in ids:
@@ -267,6 +357,7 @@ def _keep(batch: _Batch, cause: Event, case: Case | None, effects: Sequence[Even
     before = batch.cases.get(referral)
     if case is not None and case != before:
         batch.cases[referral] = batch.moved[referral] = case
+    batch.stored.add(cause.id)
     batch.rows.append(_row(cause, case, before))
     batch.rows += (_row(effect, case, before, cause.id) for effect in effects)
 
@@ -281,6 +372,8 @@ def _row(event: Event, case: Case | None, before: Case | None, cause: UUID | Non
         case BookingWithdrawnData():
             receiver, service_id = data.organisation, data.service_id
         case PlacementRequestedData():  # as with the search before the first place
+            receiver = service_id = None
+        case DuplicateSuspectedData() | DuplicateRuledOutData():  # between the desks of those who referred
             receiver = service_id = None
         case ActionRefusedData(standing=None):
             referrer, receiver, service_id = data.by.organisation, None, None

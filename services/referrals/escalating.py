@@ -80,7 +80,8 @@ def escalated(case: Case, *, now: datetime, clocks: ClockTable) -> tuple[Case, R
     data = EscalatedData(standing=standing, was=before.state, missed=missed, was_due=before.due)
     return replace(case, standing=standing, escalated=True), ReferralEscalated.first(
         data,
-        id=effect_id(case.referral, ReferralEscalated.TYPE, before.due.isoformat()),
+        # With the version: by clocks that differ, a referral may come to be due twice at one time.
+        id=effect_id(case.referral, ReferralEscalated.TYPE, f"{before.version} {before.due.isoformat()}"),
         source=SOURCE,
         subject=str(case.referral),
         time=now,

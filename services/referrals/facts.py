@@ -7,7 +7,7 @@ from contracts.bookings import BookingConfirmed, BookingExhausted, BookingReleas
 from contracts.brief import Acuity
 from contracts.envelope import Event, Instant
 from contracts.notifications import NotificationSent
-from contracts.people import Desk, OrganisationCode
+from contracts.people import Age, Desk, Gender, OrganisationCode
 from contracts.placements import BookingRequested, Candidate
 from contracts.submissions import ReferralSubmitted
 from contracts.triage import ReferralTriaged
@@ -42,6 +42,7 @@ FactType = Literal[
     "referral.contact-recorded",
     "referral.document-attached",
     "referral.duplicate-suspected",
+    "referral.duplicate-ruled-out",
     "referral.action-refused",
     "placement.requested",
     "booking.withdrawn",
@@ -77,6 +78,39 @@ class Submitted(Fact):
 
     TYPE = ReferralSubmitted.TYPE
     data: _SubmittedData
+
+
+class PatientDescribed(Part):
+    """By what a patient is told apart."""
+
+    nhs_number: str | None = None
+    name: str | None = None
+    age: Age | None = None
+    gender: Gender = "unknown"
+
+
+class _Described(Part):
+    patient: PatientDescribed
+
+
+class Sender(_Organisation):
+    """Who referred."""
+
+    practitioner: str
+
+
+class _ReferredData(Part):
+    submission: _Described
+    referrer: Sender
+    desk: Desk
+
+
+class Referred(Fact):
+    """`referral.submitted` again, as far as it says who was referred by whom."""
+
+    TYPE = ReferralSubmitted.TYPE
+    time: Instant
+    data: _ReferredData
 
 
 class _Briefed(Part):

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 
 from anyio import Event
+from pydantic import TypeAdapter
 from sse_starlette import ServerSentEvent
 
 from services.chassis.audit import audit
@@ -14,6 +15,7 @@ from services.chassis.identity import Caller
 from services.referrals.cursor import Cursor
 from services.referrals.news import News, heard
 from services.referrals.settings import ReferralsSettings
+from services.referrals.state import Referral
 from services.referrals.store import Referrals, Told, Wanted
 
 WINDOW = 50_000
@@ -21,6 +23,8 @@ WINDOW = 50_000
 
 RETRY_MS = 1_000
 """When a reader whose stream ended asks again."""
+
+_STANDING = TypeAdapter(Referral)
 
 
 class Feed:
@@ -58,7 +62,8 @@ class Feed:
                 told, at = await self._next(wanted, at, end)
                 if told:
                     await audit(self._database.pool, caller, "read events", sorted({str(t.referral_id) for t in told}))
-                    yield b"".join(_block(id=str(Cursor(epoch, t.position)), event=t.type, data=t.body) for t in told)
+                    standings = await self._referrals.standings(wanted.organisation, told) if wanted.standings else {}
+                    yield b"".join(_blocks(epoch, one, standings.get(one.position)) for one in told)
                     spoken = time.monotonic()
             if time.monotonic() - spoken >= self._settings.heartbeat_seconds:
                 yield _block(id=str(at), comment="nothing new")
@@ -74,7 +79,20 @@ class Feed:
         return told, at._replace(position=told[-1].position if len(told) == limit else until)
 
 
+def _blocks(epoch: int, told: Told, standing: Referral | None) -> bytes:
+    fact = _block(id=str(Cursor(epoch, told.position)), event=told.type, data=told.body)
+    if standing is None:
+        return fact
+    # Before its fact, and without an id: who loses the connection between the two is told both again.
+    return _block(event="standing", data=_STANDING.dump_json(standing).decode()) + fact
+
+
 def _block(
-    *, id: str, event: str | None = None, data: str | None = None, retry: int | None = None, comment: str | None = None
+    *,
+    id: str | None = None,
+    event: str | None = None,
+    data: str | None = None,
+    retry: int | None = None,
+    comment: str | None = None,
 ) -> bytes:
     return ServerSentEvent(data, id=id, event=event, retry=retry, comment=comment, sep="\n").encode()

@@ -16,9 +16,10 @@ from services.referrals.asking import open_to
 from services.referrals.cases import sides_of
 from services.referrals.clocks import ClockTable
 from services.referrals.difference import difference, made_by, reason_of
+from services.referrals.duplicates import SuspectedDuplicate
 from services.referrals.facts import fact_in
 from services.referrals.standing import standing_of
-from services.referrals.state import Referral, clocks_of, state_said_by, version_of
+from services.referrals.state import Referral, read_version
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,6 +27,10 @@ class ReferralNow(Referral):
     """A referral as it stands, and what may be asked for."""
 
     asked: Annotated[UUID | None, Field(description="a further placement that is being looked for")]
+    duplicates: Annotated[
+        list[SuspectedDuplicate],
+        Field(description="referrals that may be of the same patient; only for the organisation that refers"),
+    ]
     actions: Annotated[list[ActionName], Field(description="what your organisation may ask for now")]
 
 
@@ -57,13 +62,22 @@ class History:
         """The number of the version that stands now."""
         return len(self._rows)
 
-    def now(self, organisation: OrganisationCode, now: datetime) -> ReferralNow:
-        """The referral as it stands, for somebody of an organisation."""
+    def is_referred_by(self, organisation: OrganisationCode) -> bool:
+        """Whether the organisation is the one that refers."""
+        return bool(organisation == self._rows[-1]["referrer"])
+
+    def now(
+        self, organisation: OrganisationCode, now: datetime, duplicates: Sequence[SuspectedDuplicate]
+    ) -> ReferralNow:
+        """The referral as it stands, for somebody of an organisation, who may know of these duplicates."""
         row = self._rows[-1]
         standing = standing_of(self._fact(self.last), version=self.last, asked=row["asked"], clocks=self._clocks)
         sides = sides_of(organisation, row["referrer"], row["receiver"])
         return ReferralNow(
-            **_members(self.version(self.last)), asked=row["asked"], actions=open_to(standing, sides=sides, now=now)
+            **_members(self.version(self.last)),
+            asked=row["asked"],
+            duplicates=list(duplicates),
+            actions=open_to(standing, sides=sides, now=now, suspected=bool(duplicates)),
         )
 
     def version(self, number: int) -> Referral:
@@ -72,11 +86,7 @@ class History:
             raise LookupError(number)
         row = self._rows[number - 1]
         fact = fact_in(row["body"].encode(), row["type"])
-        said = state_said_by(fact, self._clocks)
-        if said is None:
-            raise LookupError(number)
-        clocks = clocks_of(fact, self._clocks)
-        return version_of(said, id=self._id, version=number, at=row["at"], clocks=clocks)
+        return read_version(self._id, number, row["at"], fact, self._clocks)
 
     def told(self, number: int) -> ReferralVersion:
         """The same, with who made it so, why, and what is not as it was before. Raises LookupError."""

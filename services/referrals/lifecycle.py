@@ -20,6 +20,9 @@ from contracts.referrals import (
     ReferralArrangedElsewhere,
     ReferralCancelled,
     ReferralContactRecorded,
+    ReferralDocumentAttached,
+    ReferralDuplicateRuledOut,
+    ReferralDuplicateSuspected,
     ReferralEscalated,
     ReferralInformationGiven,
     ReferralInformationWanted,
@@ -44,7 +47,7 @@ ACTIONS: tuple[ActionName, ...] = get_args(ActionName)
 Side = Literal["receiver", "referrer", "either", "nobody"]
 """The receiver is the organisation of the place, the referrer the one that refers. One may be both."""
 
-Need = Literal["a slot", "a slot that has begun", "no search under way", "a time to come"]
+Need = Literal["a slot", "a slot that has begun", "no search under way", "a time to come", "a suspected duplicate"]
 PlacementWhy = Literal["rebooking", "redirection", "service withdrew", "session withdrawn", "waiting"]
 WithdrawnWhy = Literal[
     "cancelled",
@@ -312,6 +315,13 @@ TABLE: tuple[Transition, ...] = (
         states=STATES,
         tells=(ReferralMessageLeft,),
     ),
+    Transition(
+        trigger="not_duplicate",
+        who="referrer",
+        states=UNFINISHED,
+        needs=("a suspected duplicate",),
+        tells=(ReferralDuplicateRuledOut,),
+    ),
     # What comes of a further search, and what booking says.
     Transition(
         trigger="another place is held",
@@ -356,6 +366,16 @@ TABLE: tuple[Transition, ...] = (
         states=EXPECTED,
         tells=(PlacementRequested,),
         asks="session withdrawn",
+    ),
+    Transition(
+        trigger="a document is attached",
+        states=STATES,
+        tells=(ReferralDocumentAttached,),
+    ),
+    Transition(
+        trigger="somebody else has referred the same patient",
+        states=UNFINISHED,
+        tells=(ReferralDuplicateSuspected,),
     ),
     Transition(
         trigger="a place is held after its search was closed",

@@ -142,5 +142,7 @@ def _states() -> Iterator[str]:
         yield f"| {in_words(state)} | `{name}` | {kind.side}: {kind.role} | {' or '.join(MISSED[state])} |\n"
     yield (
         "\nOne whose due time has passed is on `unanswered`, of the referrer's clinical hub, until something is "
-        "done; one that is unplaced because triage said so is on `awaiting-clinician`.\n"
+        "done; one that is unplaced because triage said so is on `awaiting-clinician`.\n\n"
+        "One that may be of a patient whom somebody else has referred is on `possible-duplicates` of the referrer's "
+        "clinical hub as well, until its desk says that it is no duplicate, or one of the two is finished.\n"
     )

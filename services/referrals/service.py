@@ -1,7 +1,7 @@
 """The wiring of referrals."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -20,11 +20,16 @@ from services.chassis.topics import readers_with_dead_letters
 from services.chassis.versioned_table import read_table
 from services.referrals.clocks import ClockTable
 from services.referrals.deciding_store import Decisions
+from services.referrals.documents_http import document_routes
+from services.referrals.documents_store import Documents
+from services.referrals.duplicates_store import Duplicates
 from services.referrals.facts import Confirmed, Exhausted, Receipt, Released, Requested, Submitted, Triaged
 from services.referrals.feed import Feed
+from services.referrals.finding import Finding
 from services.referrals.handlers import decide, keep, remember
 from services.referrals.http import routes
 from services.referrals.news import News
+from services.referrals.objects import PostgresObjects
 from services.referrals.settings import ReferralsSettings
 from services.referrals.store import Referrals
 from services.referrals.timers import watch_due_times
@@ -60,15 +65,32 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     outbox = Outbox(database, service.publisher)
     service.runs("outbox", outbox.drain)
     service.measures([OUTBOX_WAITING, OUTBOX_OLDEST], outbox.count)
-    decisions = Decisions(database, clock, clocks, outbox)
+
+    async def outcomes_read_until(at: datetime) -> bool:
+        return await service.has_read_until(at, Topic.BOOKINGS)
+
+    decisions = Decisions(database, clock, clocks, outbox, outcomes_read_until)
     service.runs("timers", partial(watch_due_times, decisions, database, service, clock, news))
+    duplicates = Duplicates(database, decisions, clocks, hours=own.duplicate_hours)
+    service.runs("duplicates", duplicates.watch)
     deciding = partial(decide, referrals=referrals, decisions=decisions, news=news)
     remembering = partial(remember, referrals=referrals, news=news)
     for topic, facts in READS.items():
         service.reads(topic, deciding if topic in DECIDES else remembering, *facts, at_leisure=topic not in DECIDES)
     letters = DeadLetterBox(database, settings.topic_prefix, clocks)
     service.reads_dead_letters(partial(keep, letters=letters), readers_with_dead_letters())
-    service.serves(routes(referrals, Feed(referrals, database, news, own), news, database, service, own, clock))
+    finding = Finding(referrals, database, service, news, own)
+    service.serves(routes(referrals, Feed(referrals, database, news, own), finding, clock))
+    documents = Documents(
+        database,
+        PostgresObjects(database),
+        decisions,
+        clock,
+        most=own.documents,
+        left_after=timedelta(minutes=own.upload_minutes),
+    )
+    service.runs("uploads", documents.watch)
+    service.serves(document_routes(documents, finding, news, most_bytes=own.document_bytes))
     # Before the other worklists: its path would be taken for the name of one of them.
     service.serves(
         unreadable_routes(letters, database, partial(send_again, service="referrals", settings=settings), own, clock)

@@ -29,6 +29,14 @@ class ReferralsSettings(BaseModel):
     """The longest silence on a stream."""
     clocks: Path = CLOCKS
     """By when a receiver answers, and a desk does its part."""
+    duplicate_hours: float = Field(default=24.0, gt=0, le=24 * 28)
+    """Within how long two referrals may be of one patient: an unverified default, no source settles it."""
+    document_bytes: int = Field(default=8 * 1024 * 1024, ge=1, le=1024**3)
+    """The largest document: an unverified default."""
+    documents: int = Field(default=50, ge=1, le=1_000)
+    """Most documents of a referral."""
+    upload_minutes: float = Field(default=60.0, gt=0, le=60 * 24)
+    """After so long without another piece an upload is cleared away."""
     operator: str = Field(default="ONWARD", pattern=r"^[A-Z0-9]{3,12}$")
     """The organisation that runs this system: its operators alone see what could not be read."""
 

@@ -189,7 +189,10 @@ def clocks_of(fact: Fact | Event, clocks: ClockTable) -> Clocks:
     return Clocks()
 
 
-def version_of(said: ReferralState, *, id: UUID, version: int, at: datetime, clocks: Clocks) -> Referral:
-    """What is read of the referral from this version on."""
+def read_version(id: UUID, version: int, at: datetime, fact: Fact | Event, clocks: ClockTable) -> Referral:
+    """What is read of a referral from the version on that a fact made. Raises LookupError for one that makes none."""
+    said = state_said_by(fact, clocks)
+    if said is None:
+        raise LookupError(version)
     members = {field.name: getattr(said, field.name) for field in fields(said)}
-    return Referral(id=id, version=version, at=at, clocks=clocks, **members)
+    return Referral(id=id, version=version, at=at, clocks=clocks_of(fact, clocks), **members)

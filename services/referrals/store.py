@@ -10,13 +10,16 @@ import asyncpg
 from contracts.submissions import ReferralSubmitted
 from services.chassis.database import Database
 from services.referrals.clocks import ClockTable
-from services.referrals.facts import Fact
+from services.referrals.duplicates import SuspectedDuplicate
+from services.referrals.facts import Fact, fact_in
 from services.referrals.history import History
 from services.referrals.state import (
     DECIDED,
     OUTCOME,
     RANK,
+    Referral,
     ReferralState,
+    read_version,
     state_said_by,
 )
 
@@ -53,6 +56,15 @@ SUBMISSION = """
 select body from facts where referral_id = $1 and type = $2
 """
 
+SUSPICIONS = """
+-- What is suspected of a referral and was not ruled out by its desk, while neither of the two is finished.
+select f.body from suspicions s
+join referrals r on r.id = s.referral_id join referrals o on o.id = s.other_id
+join facts f on f.referral_id = s.referral_id and f.event_id = s.told
+where s.referral_id = $1 and not s.ruled_out and not r.finished and not o.finished
+order by s.due, s.other_id
+"""
+
 END = """
 -- Where the feed ends.
 select epoch, last from feed
@@ -81,6 +93,19 @@ where position > $2 and position <= $3
 order by position limit $6
 """
 
+STANDINGS = """
+-- Where referrals stood at these positions of the feed, for an organisation that may read them now.
+select t.position, f.version, f.at, f.type, f.body
+from unnest($2::uuid[], $3::bigint[]) t (referral_id, position)
+join referrals r on r.id = t.referral_id and (r.referrer = $1 or r.receiver = $1)
+cross join lateral (
+  select version, at, type, body from facts
+  where referral_id = t.referral_id and version is not null and position <= t.position
+  order by version desc limit 1
+) f
+order by t.position
+"""
+
 Key = tuple[UUID, UUID]
 """A fact's referral and its own id."""
 
@@ -92,6 +117,8 @@ class Wanted(NamedTuple):
     types: Sequence[str] | None = None
     referral: UUID | None = None
     service_id: str | None = None
+    standings: bool = False
+    """Where each referral stands, too, as reads say it."""
 
 
 class Told(NamedTuple):
@@ -159,6 +186,11 @@ class Referrals:
         body = await self._database.pool.fetchval(SUBMISSION, referral, ReferralSubmitted.TYPE)
         return None if body is None else ReferralSubmitted.read(body.encode())
 
+    async def duplicates(self, referral: UUID) -> list[SuspectedDuplicate]:
+        """Other referrals that may be of the same patient, the first due first."""
+        rows = await self._database.pool.fetch(SUSPICIONS, referral)
+        return [SuspectedDuplicate.told_in(row["body"]) for row in rows]
+
     async def end(self) -> tuple[int, int]:
         """The epoch of the feed and its last position."""
         (row,) = await self._database.pool.fetch(END)
@@ -177,6 +209,24 @@ class Referrals:
         else:
             rows = await self._database.pool.fetch(TOLD_OF_REFERRAL, *arguments, wanted.referral)
         return [Told(*row) for row in rows]
+
+    async def standings(self, organisation: str, told: Sequence[Told]) -> dict[int, Referral]:
+        """Where the referrals stood after facts of the feed, by the position of the first fact that finds them so.
+
+        Of those that the organisation may read: a fact that was once for it may be of a referral that is not any more.
+        """
+        places = {one.position: one.referral_id for one in told}
+        found: dict[tuple[UUID, int], Referral] = {}
+        first: dict[int, Referral] = {}
+        for position, version, at, type, body in await self._database.pool.fetch(
+            STANDINGS, organisation, list(places.values()), list(places)
+        ):
+            key = places[position], version
+            if key not in found:
+                found[key] = first[position] = read_version(
+                    key[0], version, at, fact_in(body.encode(), type), self._clocks
+                )
+        return first
 
 
 def _keys_types_bodies(keys: Mapping[Key, Any], facts: Sequence[Fact]) -> list[Any]:

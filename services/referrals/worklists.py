@@ -11,6 +11,7 @@ from contracts.brief import Acuity
 from contracts.people import Desk
 from contracts.placements import Candidate
 from contracts.referrals import State
+from services.referrals.duplicates import SuspectedDuplicate
 
 WorklistName = Literal[
     "awaiting-booking",
@@ -23,6 +24,7 @@ WorklistName = Literal[
     "not-attended",
     "waiting",
     "unanswered",
+    "possible-duplicates",
 ]
 
 Role = Literal["crew's desk", "clinical hub", "receiving team", "administrator"]
@@ -81,6 +83,13 @@ WORKLISTS: Mapping[WorklistName, Worklist] = {
         ("rebook", "arrange_elsewhere", "cancel", "give_information"),
         "Something was due and nobody did it: telephone, and see to the patient.",
     ),
+    "possible-duplicates": Worklist(
+        "referrer",
+        "clinical hub",
+        ("not_duplicate", "cancel"),
+        "Somebody else may have referred the same patient: telephone them, then say that it is no duplicate, or cancel "
+        "yours as already referred.",
+    ),
 }
 
 NAMES: tuple[WorklistName, ...] = get_args(WorklistName)
@@ -101,6 +110,10 @@ _OF_STATE: Mapping[State, WorklistName] = {
     "withdrawn": "slot-issues",
     "waiting": "waiting",
 }
+
+
+DUPLICATES: WorklistName = "possible-duplicates"
+"""The list beside the others: of referrals that are on one of those as well."""
 
 
 def worklist_of(state: State, *, escalated: bool, to_clinician: bool = False) -> WorklistName | None:
@@ -141,6 +154,9 @@ class WorkItem(BaseModel):
     clears: Annotated[list[ActionName], Field(description="what takes it off this list")]
     service: Candidate | None
     escalations: int
+    duplicate: Annotated[
+        SuspectedDuplicate | None, Field(description="on possible-duplicates, which other referral; `due` is its own")
+    ] = None
 
 
 class WorkItems(BaseModel):

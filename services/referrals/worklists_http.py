@@ -48,7 +48,8 @@ def worklist_routes(
     async def worklist(name: WorklistName, caller: CallerOf) -> WorkItems:
         """Referrals of your organisation, the most urgent first: who owns each, by when, and what takes it off.
 
-        Every unfinished referral is on exactly one list of one organisation.
+        Every unfinished referral is on exactly one list of one organisation, and beside that on possible-duplicates of
+        the one that refers, once for each other referral that may be of the same patient.
         """
         found = await worklists.items(caller.organisation, name)
         await audit(database.pool, caller, "read worklist", [str(item.referral_id) for item in found.items])

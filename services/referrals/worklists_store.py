@@ -3,17 +3,18 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
-from uuid import UUID
 
 import asyncpg
 
 from contracts.referrals import State
 from services.chassis.database import Database
 from services.referrals.clocks import ClockTable
+from services.referrals.duplicates import SuspectedDuplicate
 from services.referrals.facts import fact_in
 from services.referrals.lifecycle import transition_of
-from services.referrals.state import Referral, clocks_of, state_said_by, version_of
+from services.referrals.state import Referral, ReferralState, read_version, state_said_by
 from services.referrals.worklists import (
+    DUPLICATES,
     NAMES,
     WORKLISTS,
     WorkItem,
@@ -54,6 +55,27 @@ from (
 group by 1, 2, 3, 4
 """
 
+SUSPECTED = """
+-- What an organisation's desk should talk about with another, the first due first, with where its referral stands.
+select r.id, r.version, f.type, f.body, told.body as told
+from suspicions s
+join referrals r on r.id = s.referral_id and not r.finished
+join referrals o on o.id = s.other_id and not o.finished
+join facts f on f.referral_id = r.id and f.version = r.version
+join facts told on told.referral_id = r.id and told.event_id = s.told
+where r.referrer = $1 and not s.ruled_out
+order by s.due, r.id limit $2
+"""
+
+COUNT_SUSPECTED = """
+-- How much that is, and how much of it is overdue.
+select count(*) as referrals, count(*) filter (where s.due <= $2) as overdue
+from suspicions s
+join referrals r on r.id = s.referral_id and not r.finished
+join referrals o on o.id = s.other_id and not o.finished
+where r.referrer = $1 and not s.ruled_out
+"""
+
 CHANGED = {
     side: f"""
 -- Referrals of one side that stand since a position of the feed as they do now, in that order. One that moves on while
@@ -86,6 +108,12 @@ class Worklists:
         """A worklist of an organisation, the most urgent first, at most so many."""
         kind = WORKLISTS[name]
         found: list[WorkItem] = []
+        if name == DUPLICATES:
+            for row in await self._database.pool.fetch(SUSPECTED, organisation, MOST + 1):
+                suspected = SuspectedDuplicate.told_in(row["told"])
+                shown = self._item_of(row, self._said(row), name)
+                found.append(shown.model_copy(update={"due": suspected.due, "duplicate": suspected}))
+            return WorkItems(name=name, role=kind.role, what=kind.sentence, items=found[:MOST], more=len(found) > MOST)
         arguments = organisation, states_of(name), name == "unanswered"
         async with self._database.pool.acquire() as connection, connection.transaction():
             async for row in connection.cursor(ITEMS[kind.side], *arguments, prefetch=MOST + 1):
@@ -97,11 +125,17 @@ class Worklists:
         return WorkItems(name=name, role=kind.role, what=kind.sentence, items=found[:MOST], more=len(found) > MOST)
 
     def _item(self, row: asyncpg.Record, name: WorklistName) -> WorkItem | None:
-        fact = fact_in(row["body"].encode(), row["type"])
-        said = state_said_by(fact, self._clocks)
-        assert said is not None
+        said = self._said(row)
         if name != worklist_of(said.state, escalated=row["escalated"], to_clinician=said.why_unplaced == TO_CLINICIAN):
             return None
+        return self._item_of(row, said, name)
+
+    def _said(self, row: asyncpg.Record) -> ReferralState:
+        said = state_said_by(fact_in(row["body"].encode(), row["type"]), self._clocks)
+        assert said is not None
+        return said
+
+    def _item_of(self, row: asyncpg.Record, said: ReferralState, name: WorklistName) -> WorkItem:
         kind = WORKLISTS[name]
         return WorkItem(
             referral_id=row["id"],
@@ -125,6 +159,8 @@ class Worklists:
             if name is not None and WORKLISTS[name].side == row["side"]:
                 referrals, overdue = totals[name]
                 totals[name] = referrals + row["referrals"], overdue + row["overdue"]
+        (suspected,) = await self._database.pool.fetch(COUNT_SUSPECTED, organisation, now)
+        totals[DUPLICATES] = suspected["referrals"], suspected["overdue"]
         return [
             WorklistCount(
                 name=name,
@@ -155,8 +191,5 @@ class Worklists:
 
     def _found(self, row: asyncpg.Record) -> Found:
         fact = fact_in(row["body"].encode(), row["type"])
-        said = state_said_by(fact, self._clocks)
-        assert said is not None
-        id: UUID = row["referral_id"]
-        clocks = clocks_of(fact, self._clocks)
-        return Found(row["position"], version_of(said, id=id, version=row["version"], at=row["at"], clocks=clocks))
+        referral = read_version(row["referral_id"], row["version"], row["at"], fact, self._clocks)
+        return Found(row["position"], referral)

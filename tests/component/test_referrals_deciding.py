@@ -19,11 +19,14 @@ from services.chassis.failures import Poison, Unfinished
 from services.chassis.kafka import Kafka
 from services.chassis.outbox import Outbox
 from services.chassis.settings import Settings
+from services.referrals.cases import Case
+from services.referrals.deciding import Decider
 from services.referrals.deciding_store import Decisions
 from services.referrals.facts import fact_in
 from services.referrals.handlers import decide
 from services.referrals.news import News
 from services.referrals.service import MIGRATIONS
+from services.referrals.standing import standing_of
 from services.referrals.store import Referrals, Told, Wanted
 from tests.recording import RecordingPublisher
 from tests.referrals_examples import (
@@ -293,6 +296,68 @@ async def test_an_action_waits_a_few_seconds_at_most(desk: Desk) -> None:
     desk.now = NOW.replace(second=5)
     (refused,) = await desk.read(early)
     assert "unknown" == refused.data.refusal  # type: ignore[attr-defined]
+
+
+async def test_an_action_waits_while_what_booking_told_before_it_is_not_read(desk: Desk) -> None:
+    """After an outage the one topic is behind the other: neither a receiver nor a desk is refused for that."""
+    referral, read_until = uuid4(), [NOW - timedelta(hours=1)]
+
+    async def outcomes_read_until(at: datetime) -> bool:
+        return at <= read_until[0]
+
+    outbox = Outbox(desk.own, RecordingPublisher())  # type: ignore[arg-type]
+    desk.decisions = Decisions(desk.own, lambda: desk.now, CLOCKS, outbox, outcomes_read_until)
+    *flow, outcome = placed(referral)[:4]
+    await desk.read(*flow)
+    early = [asks(referral, ACCEPT), asks(referral, REBOOK, organisation=REFERRER)]
+    for minutes in (0, 5):
+        desk.now = NOW + timedelta(minutes=minutes)
+        for action in early:
+            with pytest.raises(Unfinished):
+                await desk.read(action)
+    read_until[0] = desk.now
+    await desk.read(outcome)
+    assert ["referral.accepted", "placement.requested"] == types(await desk.read(*early))
+
+
+async def test_an_outcome_waits_for_what_asked_for_its_search(desk: Desk) -> None:
+    """Read before it, as after a restore, it is not taken for one that nobody wants; half a minute at most."""
+    referral = uuid4()
+    await desk.read(*placed(referral)[:4])
+    action = asks(referral, REBOOK, organisation=REFERRER)
+    _, told = desk_decides(referral, action)
+    outcome = confirmed(searched_again(told))
+    with pytest.raises(Unfinished):
+        await desk.read(outcome)
+    await desk.read(action)
+    assert ["booking.withdrawn", "referral.rebooked"] == types(await desk.read(outcome))
+
+    other = uuid4()
+    await desk.read(*placed(other)[:4])
+    _, told = desk_decides(other, asks(other, REBOOK, organisation=REFERRER))
+    unwanted = confirmed(searched_again(told))
+    with pytest.raises(Unfinished):
+        await desk.read(unwanted)
+    desk.now = NOW + timedelta(seconds=30)
+    assert ["booking.withdrawn"] == types(await desk.read(unwanted))
+
+
+def desk_decides(referral: UUID, action: Event) -> tuple[Event, PlacementRequested]:
+    """What a process that has read everything tells of a rebooking of a patient who is placed."""
+    _, outcome = await_outcome(referral)
+    standing = standing_of(outcome, version=1, asked=None, clocks=CLOCKS)
+    place = standing.place
+    assert place is not None
+    case = Case(
+        referral=referral,
+        standing=standing,
+        receiver=RECEIVER,
+        service_id=place.service.service_id,
+        brief=outcome.data.brief,
+    )
+    _, (search,) = Decider(CLOCKS, NOW).decide(case, action)  # type: ignore[arg-type]
+    assert isinstance(search, PlacementRequested)
+    return outcome, search
 
 
 async def test_two_deciders_of_one_batch_decide_once(desk: Desk) -> None:

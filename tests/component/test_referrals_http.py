@@ -31,6 +31,7 @@ from services.chassis.web import create_app
 from services.referrals.deciding_store import Decisions
 from services.referrals.facts import fact_in
 from services.referrals.feed import Feed
+from services.referrals.finding import Finding
 from services.referrals.handlers import decide
 from services.referrals.http import routes
 from services.referrals.news import News
@@ -56,6 +57,8 @@ from tests.referrals_examples import (
 pytestmark = pytest.mark.backing
 
 NOW = datetime(2031, 3, 4, 3, 5, tzinfo=UTC)
+OF_THE_MOMENT = ("asked", "duplicates", "actions")
+"""What a read says beyond where the referral stands."""
 SETTINGS = ReferralsSettings(arrival_seconds=0.3, feed_chunk=3, feed_poll_seconds=0.05, heartbeat_seconds=0.2)
 
 
@@ -181,7 +184,8 @@ async def replica(database: str, keys: tuple[Path, Path]) -> AsyncIterator[Repli
     await own.start()
     referrals, news, log = Referrals(own, lambda: NOW, CLOCKS), News(), Log()
     service = Service("referrals", settings, database=own)
-    service.serves(routes(referrals, Feed(referrals, own, news, SETTINGS), news, own, log, SETTINGS, lambda: NOW))
+    finding = Finding(referrals, own, log, news, SETTINGS)
+    service.serves(routes(referrals, Feed(referrals, own, news, SETTINGS), finding, lambda: NOW))
     app = create_app([service], Verifier.from_file(keys[1]))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(
@@ -232,6 +236,7 @@ async def test_a_referral_is_read_with_its_state_owner_and_next_step(replica: Re
         "escalations": 0,
         "clocks": {"acknowledge_by": None, "answer_by": None, "outcome_by": "2031-03-04T08:30:00Z"},
         "asked": None,
+        "duplicates": [],
         "actions": ["rebook", "cancel", "leave_message"],
     }
     assert (200, 'W/"4"', expected) == (answer.status_code, answer.headers["etag"], answer.json())
@@ -573,11 +578,56 @@ async def test_a_bad_cursor_is_refused(replica: Replica, cursor: str) -> None:
 
 
 async def test_a_cursor_of_another_epoch_is_told_where_to_resume(replica: Replica) -> None:
-    """After a restore positions begin anew: 410, with the cursor to begin again at."""
+    """After a restore positions begin anew: the stream of before ends, and its cursor is 410 with where to begin."""
     await replica.store(placed(uuid4()))
-    await replica.database.pool.execute("update feed set epoch = 2")
+    async with replica.stream(query="?since=now") as blocks, asyncio.timeout(30):
+        await anext(blocks)
+        (epoch, again) = [await replica.database.pool.fetchval("select begin_epoch()") for _ in range(2)]
+        async for _ in blocks:
+            pass
     answer = await replica.get("/events", last_event_id="1-3")
-    assert (410, "2-0") == (answer.status_code, answer.json()["resume"])
+    assert (410, f"{again}-0") == (answer.status_code, answer.json()["resume"])
+    assert 1 < epoch < again
+
+
+async def test_a_copy_that_is_put_back_twice_begins_two_epochs(replica: Replica) -> None:
+    """The copy knows nothing of the epoch that began when it was put back before: it must not begin again."""
+    async with replica.database.pool.acquire() as connection:
+        epoch = await connection.fetchval("select begin_epoch()")
+        await connection.execute("update feed set epoch = 1")
+        while (again := await connection.fetchval("select begin_epoch()")) == epoch:
+            await connection.execute("update feed set epoch = 1")
+    assert epoch < again
+
+
+async def test_where_each_referral_stands_is_told_before_the_fact_that_brought_it_there(replica: Replica) -> None:
+    """On demand: as a read of the referral says it, without an id, so that a lost connection repeats both."""
+    referral = uuid4()
+    await replica.store([*placed(referral), asks(referral, Reject(action="reject", reason="no-capacity"))])
+    blocks = await replica.follow(15, query="?standings=true")
+    told = [(block["event"], block.get("id")) for block in blocks]
+    assert [("standing", None), ("referral.submitted", "1-1"), ("standing", None), ("referral.triaged", "1-2")] == told[
+        :4
+    ]
+    assert [("standing", None), ("booking.withdrawn", "1-9")] != told[12:14]
+    *_, last = [json.loads(block["data"]) for block in blocks if block["event"] == "standing"]
+    read = (await replica.get(f"/referrals/{referral}")).json()
+    assert {name: said for name, said in read.items() if name not in OF_THE_MOMENT} == last
+    assert 5 == last["version"]
+
+
+async def test_a_standing_is_told_to_those_alone_who_may_read_it(replica: Replica) -> None:
+    """Once another service has the patient, the one before reads its old facts without where the referral stands."""
+    referral = uuid4()
+    await replica.store(placed(referral)[:4])
+    action = asks(referral, Rebook(action="rebook", accept="any"), organisation=REFERRER)
+    await replica.store([action])
+    ((body,),) = await replica.database.pool.fetch("select body from facts where type = $1", PlacementRequested.TYPE)
+    await replica.store([confirmed(searched_again(PlacementRequested.read(body.encode())))])
+    before = await replica.follow(3, RECEIVER, "?standings=true")
+    after = await replica.follow(2, ANOTHER_RECEIVER, "?standings=true")
+    assert ["booking.confirmed", "referral.action-requested", "booking.withdrawn"] == [one["event"] for one in before]
+    assert ["standing", "booking.confirmed"] == [one["event"] for one in after]
 
 
 async def test_streams_end_when_the_process_is_told_to_stop(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from tests.document_examples import WHOLE as DOCUMENTS
 from tests.edges.routes import MANY, Ask, Bad, Case
 
 MANY_BYTES = 10 * 1024 * 1024
@@ -19,6 +20,7 @@ def bad_media_types(case: Case) -> Iterator[Bad]:
     good = case.good()
     first = case.media_types[0]
     wrong = ("text/plain", "application/xml", "multipart/form-data; boundary=x", "x", "application/json/x", "\xff")
+    wrong = tuple(one for one in wrong if one not in case.media_types)
     for said in (*wrong, f"{first}; charset=latin-1", f"{first}; charset=utf-16"):
         headers = {**good.headers, "Content-Type": said.encode("latin-1")}
         yield f"sent as {said}", replace(good, headers=headers), {415}
@@ -69,9 +71,26 @@ def large_bodies(case: Case) -> Iterator[Bad]:
         )
 
 
+def no_documents(case: Case) -> Iterator[Bad]:
+    """Sent as what it is not, half of it, or nothing."""
+    for media_type in case.media_types:
+        if media_type not in DOCUMENTS:
+            continue
+        good = case.good(media_type)
+        others = {f"as {one} says": case.good(one).body for one in case.media_types if one != media_type}
+        if media_type == "text/plain":
+            others = {"not UTF-8": b"\xe9", "NUL": b"a\0"}
+        else:
+            others |= {"half": good.body[: len(good.body) // 2], "three bytes": good.body[:3], "JSON": b"{}"}
+        for what, body in {"nothing": b"", **others}.items():
+            yield f"{media_type}: {what}", replace(good, body=body), {422}
+
+
 def no_json(case: Case) -> Iterator[Bad]:
     """Empty, half, another kind of value, other letters; nested without end."""
     for media_type in case.media_types:
+        if media_type in DOCUMENTS:  # kept as it is, and not read
+            continue
         good = case.good(media_type)
         for what, body in {
             "nothing": b"",
@@ -145,7 +164,7 @@ def bad_members(case: Case) -> Iterator[Bad]:
 
 def _json_bodies(case: Case) -> Iterator[tuple[Ask, Any]]:
     for media_type in case.media_types:
-        if media_type != "text/csv":
+        if media_type != "text/csv" and media_type not in DOCUMENTS:
             good = case.good(media_type)
             yield good, json.loads(good.body)
 

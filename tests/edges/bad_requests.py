@@ -5,7 +5,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from tests.edges.bad_bodies import DEEP, MANY_BYTES, bad_media_types, bad_members, bad_values, large_bodies, no_json
+from tests.edges.bad_bodies import (
+    DEEP,
+    MANY_BYTES,
+    bad_media_types,
+    bad_members,
+    bad_values,
+    large_bodies,
+    no_documents,
+    no_json,
+)
 from tests.edges.forged_tokens import FOREMOST, forged
 from tests.edges.routes import FIRST, MANY, OPERATIONS, Bad, Case
 from tests.edges.whole_system import OTHER
@@ -110,6 +119,7 @@ def bad_headers(case: Case) -> Iterator[Bad]:
     """Each header that is documented, with what it cannot be; and more of a head than anybody needs."""
     good = case.good()
     expected = {"idempotency-key": {400}, "last-event-id": {400}, "if-match": {400}}
+    expected["document-title"] = {422, case.route.answers}  # nearly anything is a title
     for parameter in case.parameters("header"):
         name = parameter["name"]
         for value in (b"\xff", b"x", b"9" * 5000, b'"', b"1-" + b"9" * 400, b"\xed\xa0\x80"):
@@ -157,6 +167,7 @@ KINDS: dict[str, Kind] = {
         others,
         bad_media_types,
         large_bodies,
+        no_documents,
         no_json,
         bad_values,
         bad_members,

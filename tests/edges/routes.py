@@ -14,6 +14,7 @@ from services.cli.connection import TRUST
 from services.cli.documents import openapi
 from services.pathways.directory_export import write
 from services.pathways.directory_forms import MEDIA_TYPES
+from tests.document_examples import WHOLE as DOCUMENTS
 from tests.edges.whole_system import EDITOR, OPERATOR, SUBMISSION, Whole
 from tests.pathways_examples import service
 
@@ -124,6 +125,11 @@ ROUTES: dict[str, Route] = {
     "GET /referrals/{referral_id}/versions/{number}": replace(ON_A_REFERRAL, values={"number": "1"}),
     "GET /referrals/{referral_id}/handover": ON_A_REFERRAL,
     "POST /referrals/{referral_id}/actions": replace(ON_A_REFERRAL, bodies=MESSAGE),
+    "POST /referrals/{referral_id}/documents": replace(
+        ON_A_REFERRAL, bodies=dict(DOCUMENTS), query="kind=discharge-summary", answers=201
+    ),
+    "GET /referrals/{referral_id}/documents": ON_A_REFERRAL,
+    "GET /referrals/{referral_id}/documents/{document_id}": ON_A_REFERRAL,
     "GET /events": Route(names_the_caller=True),
     "GET /worklists": Route(),
     "GET /worklists/{name}": Route(values={"name": "awaiting-clinician"}),
@@ -146,8 +152,9 @@ def asked(label: str, whole: Whole, media_type: str = "") -> Ask:
     headers: dict[str, str | bytes] = {"Authorization": f"Bearer {whole.token(route.organisation, route.role)}"}
     if media_type:
         headers["Content-Type"] = media_type
-    if any(one["name"] == "Idempotency-Key" for one in OPERATIONS[label].get("parameters", ())):
-        headers["Idempotency-Key"] = str(uuid4())
+    documented = {one["name"] for one in OPERATIONS[label].get("parameters", ())}
+    needed = {"Idempotency-Key": str(uuid4()), "Document-Title": "Letter"}
+    headers |= {name: said for name, said in needed.items() if name in documented}
     return Ask(
         method,
         template.format_map({name: quote(value, safe="") for name, value in names.items()}),

@@ -123,12 +123,15 @@ def _filled(system: System, poison: Callable[[str, str], None]) -> dict[str, str
     answer = ask("POST", "/referrals", json=SUBMISSION, headers={"Idempotency-Key": key})
     referral = answer["referral_id"]
     message = _until(lambda: _message_to(system, referral))
+    about = {"Idempotency-Key": str(uuid4()), "Document-Title": "Letter", "Content-Type": "text/plain"}
+    document = ask("POST", f"/referrals/{referral}/documents", content=b"Narrative-words: in a letter.", headers=about)
     poison("submissions", referral)
     letters = _until(lambda: ask("GET", "/dead-letters", OPERATOR, "operator")["dead_letters"])
     return {
         "key": key,
         "referral_id": referral,
         "message_id": message,
+        "document_id": document["document_id"],
         "service_id": answer["service"]["id"],
         "number": str(letters[0]["number"]),
     }

@@ -17,11 +17,35 @@ from tests.running import System
 
 PATIENCE_SECONDS = 60.0
 
+SERVICE = """
+[[services]]
+service_id = "{service}"
+name = "{service}"
+service_type = 146
+organisation = "{organisation}"
+position = {{ latitude = 52.899, longitude = -1.203 }}
+telephone = "01632 960150"
+age_from = {{ value = {age}, unit = "years" }}
+booking = "slots"
+[[services.sessions]]
+days = [{days}]
+begins = "00:00"
+ends = "24:00"
+slot_minutes = 15
+capacity = {capacity}
+"""
+EVERY_DAY = '"mon", "tue", "wed", "thu", "fri", "sat", "sun"'
+
 HOLDING = """
 select p.referral_id from booking.bookings b join booking.placements p using (placement_id)
 where b.released_at is null and p.referral_id = any(%s)
 """
 """Which of these referrals hold something."""
+
+
+def service(name: str, organisation: str, *, capacity: int = 50, age: int = 18, days: str = EVERY_DAY) -> str:
+    """A service near every patient of these journeys, as a directory file has it."""
+    return SERVICE.format(service=name, organisation=organisation, capacity=capacity, age=age, days=days)
 
 
 @dataclass(frozen=True)
@@ -36,7 +60,13 @@ class World:
     """The processes that answer these services' routes."""
 
     async def refer(
-        self, *accept: str, scenario: str = "palliative", key: UUID | None = None, prefer: str = "wait=30"
+        self,
+        *accept: str,
+        scenario: str = "palliative",
+        key: UUID | None = None,
+        prefer: str = "wait=30",
+        organisation: str = TRUST,
+        **patient: str,
     ) -> httpx.Response:
         """Refer a patient of a scenario to services, in this order; to what the scenario accepts if none is named.
 
@@ -45,7 +75,8 @@ class World:
         submission = incident_of(scenario).submission.model_dump(mode="json", exclude_none=True)
         if accept:
             submission["accept"] = [{"service": one} for one in accept]
-        headers = self.headers(TRUST) | {"Idempotency-Key": str(key or uuid4()), "Prefer": prefer}
+        submission["patient"] |= patient
+        headers = self.headers(organisation) | {"Idempotency-Key": str(key or uuid4()), "Prefer": prefer}
         address = f"{self.system.url(self.gateway)}/referrals"
 
         async def send() -> httpx.Response | None:

@@ -60,6 +60,9 @@ SABOTAGE = (
         where state = 'cancelled' and not exists (
             select from referrals.searches s where s.referral_id = r.id and s.state = 'open'
         )""",
+    "delete from referrals.pieces where number = 0",
+    """insert into referrals.suspicions
+        select id, gen_random_uuid(), 'nhs-number', gen_random_uuid(), now() from referrals.referrals limit 1""",
     """update gateway.attempts set referral_id = gen_random_uuid()
         where key in (select min(key::text)::uuid from gateway.attempts)""",
     """update gateway.attempts set answer = null, answered_at = null
@@ -122,6 +125,10 @@ async def _ask_for_something(system: System, database: str) -> None:
             headers = {"authorization": f"Bearer {token}", "idempotency-key": str(uuid4())}
             answer = await client.post(f"/referrals/{referral}/actions", json=action, headers=headers)
             answers.append((action["action"], answer.status_code))
+        about = {"Idempotency-Key": str(uuid4()), "Document-Title": "Letter", "Content-Type": "text/plain"}
+        about["Authorization"] = f"Bearer {system.token(TRUST, 'paramedic')}"
+        address = f"{system.url('referrals')}/referrals/{placed[0][0]}/documents"
+        assert (await client.post(address, content=b"Discharged.", headers=about)).is_success
     assert {"rebook", "accept", "reject", "leave_message"} == {action for action, _ in answers}
     assert {200, 202, 409} >= {status for _, status in answers}, answers
 

@@ -17,7 +17,7 @@ from services.cli.directory import SHIPPED, load
 from services.cli.facts import DECIDED
 from services.cli.watching import BEGINNING, Filters, follow
 from tests.conftest import broken_in, empty_database, new_prefix
-from tests.journeys.acting import PATIENCE_SECONDS, World, at_last
+from tests.journeys.acting import PATIENCE_SECONDS, World, at_last, service
 from tests.journeys.conftest import make_topics
 from tests.running import System
 
@@ -28,31 +28,8 @@ FIRST, SECOND = "ONW05", "ONW06"
 STRANGER = "ONW07"
 RACING = 30
 
-SERVICE = """
-[[services]]
-service_id = "{service}"
-name = "{service}"
-service_type = 146
-organisation = "{organisation}"
-position = {{ latitude = 52.899, longitude = -1.203 }}
-telephone = "01632 960150"
-age_from = {{ value = {age}, unit = "years" }}
-booking = "slots"
-[[services.sessions]]
-days = [{days}]
-begins = "00:00"
-ends = "24:00"
-slot_minutes = 15
-capacity = {capacity}
-"""
-EVERY_DAY = '"mon", "tue", "wed", "thu", "fri", "sat", "sun"'
 FAR_OFF = f'"{datetime.now(UTC) + timedelta(days=3):%a}"'.lower()
 """A day of the week on which no patient of these journeys is expected."""
-
-
-def service(name: str, organisation: str, *, capacity: int = 50, age: int = 18, days: str = EVERY_DAY) -> str:
-    """A service near every patient of these journeys, as a directory file has it."""
-    return SERVICE.format(service=name, organisation=organisation, capacity=capacity, age=age, days=days)
 
 
 DIRECTORY = (
@@ -438,3 +415,50 @@ async def test_an_action_that_comes_again_is_done_once_and_answered_the_same(wor
     assert (409, True) == (other_body.status_code, "refusal" not in other_body.json())
     facts = "select count(*) from referrals.facts where referral_id::text = %s and type = 'referral.accepted'"
     assert [(1,)] == world.asked(facts, referral)
+
+
+async def test_a_patient_whom_two_refer_is_shown_to_both_desks(world: World) -> None:
+    """Each is told once, and whom to telephone; one says that it is no duplicate, the other cancels its own."""
+    referrals = []
+    for organisation in (TRUST, SECOND):
+        answer = await world.refer("first", organisation=organisation, nhs_number="9000009998")
+        assert 201 == answer.status_code, answer.text
+        referrals.append(answer.json()["referral_id"])
+    one, other = referrals
+    assert [{"referrer"}] * 2 == [await world.told(each, "referral.duplicate-suspected") for each in referrals]
+
+    ((mine,), (theirs,)) = [
+        (await world.read(who, each)).json()["duplicates"] for who, each in ((TRUST, one), (SECOND, other))
+    ]
+    assert [(other, SECOND, "nhs-number"), (one, TRUST, "nhs-number")] == [
+        (each["other_referral"], each["other_desk"]["organisation"], each["match"]) for each in (mine, theirs)
+    ]
+    assert [] == (await world.read(FIRST, one)).json()["duplicates"]
+    ruled_out = await world.done(TRUST, one, "not_duplicate", other=other, words="Twins.")
+    assert ("referral.duplicate-ruled-out", "placed") == (ruled_out["done"], ruled_out["state"])
+    await world.done(SECOND, other, "cancel", reason="already-referred")
+    assert [[], []] == [
+        (await world.read(who, each)).json()["duplicates"] for who, each in ((TRUST, one), (SECOND, other))
+    ]
+
+
+async def test_a_discharge_summary_is_sent_back_with_the_outcome(world: World) -> None:
+    """The service attaches it, the referrer's desk is told and reads it; an outcome may name no other."""
+    referral = (await world.placed("first"))["referral_id"]
+    about = {"Idempotency-Key": str(uuid4()), "Content-Type": "text/plain", "Document-Title": "Discharge summary"}
+    address = f"{world.system.url(world.referrals)}/referrals/{referral}/documents"
+    attached = await world.client.post(
+        address, params={"kind": "discharge-summary"}, content=b"Seen at home.", headers=world.headers(FIRST) | about
+    )
+    document = attached.json()["document_id"]
+    await world.done(FIRST, referral, "see")
+    unknown = await world.act(FIRST, referral, "give_outcome", kind="advice-given", documents=[str(uuid4())])
+    outcome = await world.done(FIRST, referral, "give_outcome", kind="advice-given", documents=[document])
+    read = await world.read(TRUST, referral, f"/documents/{document}")
+    assert (201, (409, "not-possible"), "outcome_given", b"Seen at home.") == (
+        attached.status_code,
+        (unknown.status_code, unknown.json()["refusal"]),
+        outcome["state"],
+        read.content,
+    )
+    assert {"referrer"} == await world.told(referral, "referral.document-attached")

@@ -312,10 +312,11 @@ def test_an_escalation_says_what_nobody_did_and_who_acts(missed: str) -> None:
 
 
 def test_two_desks_are_told_of_each_other() -> None:
-    """Whose the other referral is, when it was sent and where to ring; nothing of where it stands."""
+    """Whose the other referral is, what is the same, when it was sent, where to ring and by when."""
     text = to("referrer", duplicate_suspected())
-    assert (True, True, False) == (
+    assert [True] * 4 == [
         "Desk of the other, telephone 01632 960009" in text,
-        "Wednesday 3 June 2026 at 12:10" in text,
-        "accepted" in text,
-    )
+        "the same name, age and gender" in text,
+        "on Wednesday 3 June 2026 at 12:10" in text,
+        "by Wednesday 3 June 2026 at 13:15" in text,
+    ]

@@ -1,6 +1,7 @@
 """What each side may ask for in which state, what becomes of it, who owns it afterwards, and until when."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, get_args
 
@@ -19,6 +20,7 @@ from tests.referrals_cases import (
     FLOW,
     IN_THE_SLOT,
     NOW,
+    OTHER,
     RECEIVERS,
     REFERRAL,
     REFERRERS,
@@ -116,7 +118,7 @@ def test_a_version_that_was_overtaken_is_refused_where_the_action_moves_somethin
         _, told = decide(case, asks(REFERRAL, ASKED[action], organisation=side, seen_version=seen))
         return getattr(told[0].data, "refusal", None)
 
-    expected = None if action in ("leave_message", "record_contact") else "moved-on"
+    expected = None if action in ("leave_message", "record_contact", "not_duplicate") else "moved-on"
     assert (expected, None, None) == (refusal(3), refusal(4), refusal(5))
 
 
@@ -160,6 +162,27 @@ def test_a_wait_ends_in_time(until: datetime, said: str) -> None:
     assert "not-possible" == told.data.refusal  # type: ignore[attr-defined]
     assert said in told.data.why  # type: ignore[attr-defined]
     assert case_in("unplaced") == case
+
+
+def test_an_outcome_names_documents_that_are_attached() -> None:
+    """Or the discharge summary that it sends back would not be there to read."""
+    named = actions.GiveOutcome(action="give_outcome", kind="treated-and-discharged", documents=(OTHER,))
+    _, (refused,) = decide(case_in("seen"), asks(REFERRAL, named))
+    after, _ = decide(replace(case_in("seen"), documents=frozenset((OTHER,))), asks(REFERRAL, named))
+    assert "not-possible" == refused.data.refusal  # type: ignore[attr-defined]
+    assert after is not None
+    assert "outcome_given" == after.standing.state
+
+
+def test_only_what_is_suspected_is_ruled_out_and_once() -> None:
+    """Another referral, or the same one again: not possible. What nobody suspects is not shown as open."""
+    case = case_in("placed")
+    ruled_out, (told,) = decide(case, asks(REFERRAL, ASKED["not_duplicate"], organisation=REFERRER))
+    _, (again,) = decide(ruled_out, asks(REFERRAL, ASKED["not_duplicate"], organisation=REFERRER))
+    assert ("referral.duplicate-ruled-out", OTHER) == (told.type, told.data.other_referral)  # type: ignore[attr-defined]
+    assert "not-possible" == again.data.refusal  # type: ignore[attr-defined]
+    sides = case.sides_of(REFERRER)
+    assert "not_duplicate" not in open_to(case.standing, sides=sides, now=NOW, suspected=False)
 
 
 @pytest.mark.parametrize("action", ["rebook", "redirect", "withdraw"])
@@ -306,7 +329,7 @@ def test_what_is_open_to_a_side_is_what_is_not_refused() -> None:
         case = case_in(state)
         for side, organisation in (("receiver", RECEIVER), ("referrer", REFERRER)):
             sides = case.sides_of(organisation)
-            shown = open_to(case.standing, sides=sides, now=IN_THE_SLOT)
+            shown = open_to(case.standing, sides=sides, now=IN_THE_SLOT, suspected=True)
             done = [
                 one
                 for one in get_args(ActionName)

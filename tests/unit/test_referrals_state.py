@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.envelope import Event
-from contracts.referrals import Clocks
 from services.referrals.facts import Fact, fact_in
-from services.referrals.state import RANK, ReferralState, derive, state_said_by, version_of
+from services.referrals.state import RANK, ReferralState, derive, read_version, state_said_by
 from tests.referrals_examples import (
     ANSWER_BY,
     CLOCKS,
@@ -173,8 +172,8 @@ def test_a_receipt_says_nothing_of_the_state() -> None:
 
 def test_a_version_is_the_state_with_its_number() -> None:
     """What is read of a version is the state that made it, the referral's id, the number and when it was made."""
-    state = said(submitted(REFERRAL))
-    version = version_of(state, id=REFERRAL, version=3, at=ANSWER_BY, clocks=Clocks())
+    fact = fact_in(submitted(REFERRAL).to_json(), "referral.submitted")
+    version = read_version(REFERRAL, 3, ANSWER_BY, fact, CLOCKS)
     assert (REFERRAL, 3, ANSWER_BY, "submitted", REFERRER) == (
         version.id,
         version.version,
