@@ -146,6 +146,7 @@ class Asking:
         self._clock = clock
         self._new_id = new_id
         self._lead = lead
+        DOUBLE_BOOKED.labels("booking")  # counted from zero
         self._settings = settings
         self.woken = asyncio.Event()
         """Set when there is something new to ask, or to give back."""

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import product
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
@@ -17,6 +18,9 @@ from pydantic import BaseModel, ValidationError
 
 from services.booking.answers import Booked, Offers, Wanted, fault_of_booked, fault_of_offers
 from services.chassis.metrics import RECEIVER_CALLS
+
+CALLS = ("slots", "book", "booked", "give back")
+ANSWERS = ("answered", "refused", "unanswered", "wrong")
 
 LARGEST_BYTES = 200_000
 """More is not read of any answer."""
@@ -61,6 +65,8 @@ class HttpReceivers:
             headers={"Accept": "application/json", "Accept-Encoding": "identity"},
             limits=httpx.Limits(max_connections=None),  # of each receiver not more than are asked at once
         )
+        for call, answer in product(CALLS, ANSWERS):
+            RECEIVER_CALLS.labels("booking", call, answer)  # counted from zero
 
     async def aclose(self) -> None:
         """Let go of every connection."""
