@@ -67,10 +67,11 @@ down: install ## Stop what `make up` started; the data stays.
 	$(BIN)/onward down
 
 test: install ## Run every test but the long ones, on a real Kafka and PostgreSQL, on each core.
-	$(BIN)/pytest $(SPREAD) -m "not faults and not exact and not promtool and not locust"
+	$(BIN)/pytest $(SPREAD) -m "not faults and not exact and not promtool and not locust and not alone"
+	$(BIN)/pytest -m alone
 
 test-fast: install ## Run the tests that need no Kafka and no PostgreSQL.
-	$(BIN)/pytest $(SPREAD) -m "not backing and not exact and not locust"
+	$(BIN)/pytest $(SPREAD) -m "not backing and not exact and not locust and not alone"
 
 lint: install ## Check the code's form and that imports go one way only.
 	$(BIN)/ruff check .
@@ -98,7 +99,7 @@ bench-directory: install ## Measure how soon a change is seen, how 100,000 servi
 bench-booking: install ## Measure settling beside one row at a time with skip locked: one hot service, and 1,000.
 	$(BIN)/python -m loadtests.booking
 
-faults: install ## Kill, stop and freeze services, Kafka and PostgreSQL amid traffic; see that nothing is lost.
+faults: install ## Kill, stop and freeze services, Kafka and PostgreSQL, at their start and amid traffic; see that nothing is lost.
 	$(BIN)/pytest -m faults
 
 exact: install ## Compare the search with a plain one: ten thousand directories, and the real places of England.

@@ -228,6 +228,7 @@ async def test_a_referral_is_read_with_its_state_owner_and_next_step(replica: Re
         "acuity": "urgent",
         "service": outcome["service"],
         "starts_at": outcome["starts_at"],
+        "hour": None,
         "acceptance_due": None,
         "reference": outcome["reference"],
         "why_unplaced": None,

@@ -123,6 +123,7 @@ def bad_headers(case: Case) -> Iterator[Bad]:
     for parameter in case.parameters("header"):
         name = parameter["name"]
         for value in (b"\xff", b"x", b"9" * 5000, b'"', b"1-" + b"9" * 400, b"\xed\xa0\x80"):
+            good = case.good()  # under a key of its own: with another title the same key is refused
             statuses = expected.get(name.lower(), {case.route.answers})
             kept = {one: said for one, said in good.headers.items() if one.lower() != name.lower()}
             yield f"{name} is {value[:20]!r}", replace(good, headers={**kept, name: value}), statuses

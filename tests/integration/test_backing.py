@@ -17,7 +17,7 @@ from services.backing.settings import Settings
 from services.chassis.kafka import Kafka
 from tests.backing_running import EMBEDDED, START, admin, pids, read_fact, run, wait_until, write_fact
 
-pytestmark = pytest.mark.backing
+pytestmark = [pytest.mark.backing, pytest.mark.faults]
 
 
 async def test_data_is_kept_from_one_start_to_the_next(folder: Path, said: list[str]) -> None:

@@ -18,7 +18,7 @@ from services.chassis.kafka import ADMINISTRATOR
 from services.chassis.passwords import make_password
 from tests.backing_running import EMBEDDED, START, pids, run, start_alone, wait_until
 
-pytestmark = pytest.mark.backing
+pytestmark = [pytest.mark.backing, pytest.mark.faults]
 
 
 def test_a_recycled_pid_is_not_stopped(folder: Path, said: list[str]) -> None:

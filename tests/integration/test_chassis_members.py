@@ -159,7 +159,7 @@ async def test_background_work_that_fails_is_begun_again(topics: None, kafka: Ka
         await service.start()
         await until(lambda: "stopped" in str(service.not_ready()))
         assert 3 == begun
-        assert "stopped: booking: dispatch failed with KeyError at test_chassis_reading.py" in service.not_ready()[0]
+        assert "stopped: booking: dispatch failed with KeyError at test_chassis_members.py" in service.not_ready()[0]
     finally:
         await service.stop()
 

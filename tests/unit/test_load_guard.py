@@ -7,6 +7,8 @@ import pytest
 from contracts.submissions import ReferralSubmitted
 from loadtests.guard import Cost, Step, Work, cost, read, steps, written
 
+pytestmark = pytest.mark.alone
+
 NAMES = ("triage", "pathways", "booking", "notification")
 
 
