@@ -100,11 +100,15 @@ def invariants_hold(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
     """Servers of the session's own, for tests that take them away."""
-    with tempfile.TemporaryDirectory(prefix="onward-") as name:
-        try:
-            yield Servers(Path(name))
-        finally:
-            instance.stop(Path(name), purge=True)
+    with new_servers() as own:
+        yield own
+
+
+@pytest.fixture
+def fresh_servers() -> Iterator[Servers]:
+    """Servers of a test's own, which it need not leave as they were."""
+    with new_servers() as own:
+        yield own
 
 
 @pytest.fixture
@@ -132,6 +136,16 @@ def empty_database(backing: instance.Backing) -> Iterator[str]:
             yield database_beside(backing.database_url, name)
         finally:
             connection.execute(f"drop database {name} with (force)")
+
+
+@contextmanager
+def new_servers() -> Iterator[Servers]:
+    """Kafka and PostgreSQL with empty data; stopped and removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix="onward-") as name:
+        try:
+            yield Servers(Path(name))
+        finally:
+            instance.stop(Path(name), purge=True)
 
 
 @contextmanager

@@ -100,11 +100,12 @@ async def test_a_broker_that_is_away_for_five_seconds_amid_traffic(
         await until(lambda: not service.not_ready())
 
 
-async def test_a_topic_that_nobody_leads(servers: Servers, own_prefix: str) -> None:
+async def test_a_topic_that_nobody_leads(fresh_servers: Servers) -> None:
     """Its only broker is away when a service starts that reads it, and when somebody tells: both wait, nothing is lost.
 
     The broker that is away has all of the topic, and nothing else: the groups' offsets lie on the first one.
     """
+    servers, own_prefix = fresh_servers, "nobody-"
     await make_topics(servers.kafka, own_prefix, "capacity", "booking.dlq")
     await committed(servers.kafka, "a group that makes the topic of offsets")
     (desks,) = (one for one in declared(own_prefix) if one.name == f"{own_prefix}desks")
