@@ -106,7 +106,8 @@ exact: install ## Compare the search with a plain one: ten thousand directories,
 	$(BIN)/pytest tests/exact
 
 fuzz: install ## Give every topic, handler and route far more bad and odd input than `make test` does.
-	ONWARD_FUZZ_EXAMPLES=200 $(BIN)/pytest --timeout 3600 tests/unit/test_every_topic.py tests/edges
+	ONWARD_FUZZ_EXAMPLES=200 $(BIN)/pytest --timeout 3600 tests/unit/test_every_topic.py
+	ONWARD_FUZZ_EXAMPLES=40 $(BIN)/pytest $(SPREAD) --timeout 3600 tests/edges
 
 locust: install ## Install Locust, and see that its users of the scenarios do what they say.
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-locust.lock \
