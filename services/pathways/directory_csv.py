@@ -16,6 +16,7 @@ import csv
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 from functools import cache
 from typing import Any, BinaryIO, TextIO
 
@@ -222,7 +223,8 @@ def _row(entry: Mapping[str, Any], kind: Kind) -> dict[str, str]:
     row: dict[str, str] = {}
     for name, value in entry.items():
         if name == "position":
-            row |= {part: repr(value[part]) for part in ("latitude", "longitude")}
+            # Without an exponent, which is not read back: beside the meridian 0.00008 would be written as 8e-05.
+            row |= {part: f"{Decimal(repr(value[part])):f}" for part in ("latitude", "longitude")}
         elif value not in (None, "", []):
             row[name] = _written(name, value, kind)
     return row

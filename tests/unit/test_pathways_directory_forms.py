@@ -109,6 +109,16 @@ def test_a_directory_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         write([], tmp_path / "one.xlsx")
 
 
+@pytest.mark.parametrize("degrees", [8e-05, -8e-05, 1e-17, 0.0])
+def test_a_position_beside_the_meridian_is_written_as_it_is_read(degrees: float, tmp_path: Path) -> None:
+    """A number so small that Python writes it with an exponent stands in CSV without one."""
+    position = Position(latitude=51.5, longitude=degrees)
+    [plain_one] = read(f"{CSV_NAMES}\n{CSV_ROW}\n", "csv")
+    moved = plain_one.model_copy(update={"position": position})
+    [file, *_] = write([moved], tmp_path / "one.csv")
+    assert [moved] == list(directory_file.read(file))
+
+
 def test_the_short_forms_of_csv() -> None:
     """Hours, sessions, ages and lists as people write them in a table."""
     names = f"{CSV_NAMES},hours,age_from,age_until,genders,symptom_groups,active,booking,sessions"
