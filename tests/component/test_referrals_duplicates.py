@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -13,20 +12,18 @@ from contracts.envelope import Event
 from contracts.people import Age, Desk, Patient
 from contracts.submissions import ReferralSubmitted
 from services.chassis.database import Database
-from services.chassis.kafka import Kafka
 from services.chassis.outbox import Outbox
-from services.chassis.settings import Settings
 from services.referrals.deciding_store import Decisions
 from services.referrals.duplicates_store import Duplicates
 from services.referrals.facts import fact_in
 from services.referrals.handlers import decide
 from services.referrals.news import News
-from services.referrals.service import MIGRATIONS
 from services.referrals.store import Referrals, Wanted
 from services.referrals.worklists import DUPLICATES, WorkItem
 from services.referrals.worklists_store import Worklists
 from tests.recording import RecordingPublisher
 from tests.referrals_examples import BEGAN, CLOCKS, PATIENT, RECEIVER, REFERRER, asks, placed, submitted
+from tests.referrals_running import referrals_database
 
 pytestmark = pytest.mark.backing
 
@@ -66,12 +63,8 @@ class Process:
 @pytest.fixture
 async def own(database: str) -> AsyncIterator[Database]:
     """The service's database, empty."""
-    settings = Settings(kafka=Kafka(""), database_url=database, keys_file=Path("none"), pool_size=12)
-    own = Database(settings, "referrals", *MIGRATIONS)
-    own.migrate()
-    await own.start()
-    yield own
-    await own.stop()
+    async with referrals_database(database) as own:
+        yield own
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,14 +11,11 @@ from contracts.actions import Accept, Action, Cancel, GiveOutcome, LeaveMessage,
 from contracts.envelope import Event
 from contracts.referrals import PlacementRequested
 from services.chassis.database import Database
-from services.chassis.kafka import Kafka
 from services.chassis.outbox import Outbox
-from services.chassis.settings import Settings
 from services.referrals.deciding_store import Decisions
 from services.referrals.facts import fact_in
 from services.referrals.handlers import decide
 from services.referrals.news import News
-from services.referrals.service import MIGRATIONS
 from services.referrals.state import Referral
 from services.referrals.store import Referrals, Told, Wanted
 from tests.recording import RecordingPublisher
@@ -34,6 +30,7 @@ from tests.referrals_examples import (
     searched_again,
     unplaced,
 )
+from tests.referrals_running import referrals_database
 
 pytestmark = pytest.mark.backing
 
@@ -70,12 +67,8 @@ class Process:
 @pytest.fixture
 async def own(database: str) -> AsyncIterator[Database]:
     """The service's database, empty."""
-    settings = Settings(kafka=Kafka(""), database_url=database, keys_file=Path("none"), pool_size=12)
-    own = Database(settings, "referrals", *MIGRATIONS)
-    own.migrate()
-    await own.start()
-    yield own
-    await own.stop()
+    async with referrals_database(database) as own:
+        yield own
 
 
 async def follow(

@@ -4,7 +4,6 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,13 +12,11 @@ import pytest
 
 from contracts.envelope import Event
 from services.chassis.database import Database
-from services.chassis.kafka import Kafka
-from services.chassis.settings import Settings
 from services.chassis.step import Breaker, Step
 from services.referrals.facts import Fact, fact_in
 from services.referrals.handlers import remember
 from services.referrals.news import News
-from services.referrals.service import MIGRATIONS, READS
+from services.referrals.service import READS
 from services.referrals.state import derive
 from services.referrals.store import Referrals, Told, Wanted
 from tests.recording import RecordingGraveyard, RecordingPublisher, record_of
@@ -37,6 +34,7 @@ from tests.referrals_examples import (
     triaged,
     unplaced,
 )
+from tests.referrals_running import referrals_database
 
 pytestmark = pytest.mark.backing
 
@@ -53,12 +51,8 @@ def read(events: Sequence[Event]) -> list[Fact]:
 @pytest.fixture
 async def own(database: str) -> AsyncIterator[Database]:
     """The service's database, empty."""
-    settings = Settings(kafka=Kafka(""), database_url=database, keys_file=Path("none"), pool_size=12)
-    own = Database(settings, "referrals", *MIGRATIONS)
-    own.migrate()
-    await own.start()
-    yield own
-    await own.stop()
+    async with referrals_database(database) as own:
+        yield own
 
 
 @pytest.fixture
