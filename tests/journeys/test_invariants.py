@@ -63,10 +63,10 @@ SABOTAGE = (
     "delete from referrals.pieces where number = 0",
     """insert into referrals.suspicions
         select id, gen_random_uuid(), 'nhs-number', gen_random_uuid(), now() from referrals.referrals limit 1""",
-    """update gateway.attempts set referral_id = gen_random_uuid()
-        where key in (select min(key::text)::uuid from gateway.attempts)""",
-    """update gateway.attempts set answer = null, answered_at = null
-        where key not in (select min(key::text)::uuid from gateway.attempts)""",
+    """update gateway.attempts set referral_id = gen_random_uuid() where key in (
+        select min(key::text)::uuid from gateway.attempts where kind = 'submission' and answer is not null)""",
+    """update gateway.attempts set answer = null, answered_at = null where key not in (
+        select min(key::text)::uuid from gateway.attempts where kind = 'submission' and answer is not null)""",
     """insert into notification.messages
         select (json_populate_record(m, json_build_object('id', gen_random_uuid()))).* from notification.messages m""",
     """insert into sandbox.deliveries
