@@ -8,6 +8,9 @@ LONGEST_RETRY_SECONDS = 30
 PACE_SECONDS = 3.0
 """Over how long a pace is taken: more than a few commits of offsets."""
 
+MOST_LOOKS = 600
+"""How long a record waits is known so many looks back: longer than anyone is told to wait."""
+
 FEW = 20
 """So few that wait say nothing of how far the answers are behind: one of them may be stuck by itself."""
 
@@ -43,30 +46,27 @@ class Limits:
 
 
 class Pace:
-    """How far a group is behind on a topic, in seconds: what it has left, by the pace at which it went of late."""
+    """How far a group is behind on a topic, in seconds: what it has left, by the pace at which it went of late.
+
+    But never longer than its oldest record is known to wait: one that had nothing to read, or has not committed yet,
+    goes at a pace that says nothing of how fast it is.
+    """
 
     def __init__(self) -> None:
+        self._ends: deque[tuple[float, int]] = deque(maxlen=MOST_LOOKS)
+        """Looks at the topic's end from the first on that found records which the group has not committed."""
         self._committed: deque[tuple[float, int]] = deque()
-        self._stands_since: float | None = None
 
     def seconds_behind(self, now: float, end: int, committed: int) -> float:
-        """Take a look at the group: the topic's end and what the group has committed, summed over partitions.
-
-        Of a group that has something left and does not move: since when it stands. A pace says nothing of a few that
-        are left: where one comes every few seconds, that is how slowly they come, and the group has just not committed.
-        """
-        moved = bool(self._committed) and committed > self._committed[-1][1]
+        """Take a look at the group: the topic's end and what the group has committed, summed over partitions."""
+        self._ends.append((now, end))
+        while self._ends and self._ends[0][1] <= committed:
+            self._ends.popleft()
         self._committed.append((now, committed))
         while self._committed[0][0] < now - PACE_SECONDS:
             self._committed.popleft()
-        left = end - committed
-        if left <= 0 or moved:
-            self._stands_since = None
-        elif self._stands_since is None:
-            self._stands_since = now
-        if left <= 0:
+        if not self._ends:
             return 0.0
+        waits = now - self._ends[0][0]
         began, then = self._committed[0]
-        if committed > then and left >= FEW:
-            return left * (now - began) / (committed - then)
-        return 0.0 if self._stands_since is None else now - self._stands_since
+        return min(waits, (end - committed) * (now - began) / (committed - then)) if committed > then else waits

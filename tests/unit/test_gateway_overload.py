@@ -69,15 +69,46 @@ def test_a_few_that_are_left_by_a_group_that_moves_say_nothing() -> None:
     assert ([0.0] * 12, 7.0) == (behind, stuck[-1])
 
 
+def test_what_came_since_the_last_look_is_not_behind() -> None:
+    """Of 45 that came to a group without work 5 are committed: its pace of late was that of nothing to do."""
+    pace = Pace()
+    for now in range(10):
+        pace.seconds_behind(float(now), 1_000, 1_000)
+    assert 0.0 == pace.seconds_behind(10.0, 1_050, 1_005)
+
+
+def test_a_burst_upon_an_idle_group_is_behind_for_as_long_as_it_waits() -> None:
+    """A second later its first have waited for a second, whatever the little that was done before."""
+    pace = Pace()
+    for now in range(10):
+        pace.seconds_behind(float(now), 1_000 + now, 1_000 + now)
+    assert [0.0, 1.0] == [pace.seconds_behind(10.0, 2_000, 1_010), pace.seconds_behind(11.0, 2_000, 1_300)]
+
+
+def test_the_first_records_of_a_group_are_not_behind() -> None:
+    """It has committed nothing yet, then a part."""
+    pace = Pace()
+    looks = [(0.0, 0, 0), (1.0, 30, 0), (2.0, 80, 30)]
+    assert [0.0, 0.0, 0.0] == [pace.seconds_behind(*look) for look in looks]
+
+
+def test_a_commit_that_is_late_is_behind_by_no_more_than_it_is_late() -> None:
+    """50 a second come and are committed until the third second, then nothing is for a while."""
+    pace = Pace()
+    committed = [0, 50, 100, 100, 100, 100, 290]
+    behind = [pace.seconds_behind(float(now), 50 * now, done) for now, done in enumerate(committed)]
+    assert [0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 0.0] == behind
+
+
 async def test_a_backlog_adds_up_all_hops_and_goes_stale() -> None:
     """A submission waits at each of them; what was seen too long ago does not count."""
     now, done = 0.0, 0
 
     async def progress(_reader: str, _topic: Topic) -> tuple[int, int]:
-        return done + 100, done
+        return 250, done
 
     backlog = Backlog(progress, TO_AN_OUTCOME, lambda: now)
-    for _ in range(3):
+    for _ in range(4):
         await backlog.look()
         now, done = now + 1.0, done + 50
     now -= 1.0
