@@ -31,14 +31,11 @@ class Admission:
 
     def refusal(self, *, at_once: bool) -> Refusal | None:
         """Why there is no room for one more, if so; `at_once` for a sender who does not wait."""
-        refusal = self.limits.refusal(
+        return self.limits.refusal(
             unsettled=len(self.outstanding),
             behind_seconds=max(self.outstanding.seconds_behind(), self.backlog.seconds()),
             at_once=at_once,
         )
-        if refusal is not None:
-            REFUSED.labels("gateway").inc()
-        return refusal
 
     @contextmanager
     def room_for(self, transaction: UUID) -> Iterator[Room]:

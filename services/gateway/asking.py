@@ -1,6 +1,7 @@
 """What every request to the gateway says of itself: for whom, under which key; and how what came of it is answered."""
 
 from typing import TypeVar
+from uuid import UUID
 
 from fastapi import Request, Response
 
@@ -10,9 +11,9 @@ from services.chassis.failures import is_transient
 from services.chassis.identity import Caller
 from services.chassis.problems import PROBLEM, Problem
 from services.gateway.answer import PENDING, UNKNOWN, Pending
-from services.gateway.handlers import KeyTaken, Result, Settled, Transaction, Unknown
+from services.gateway.handlers import KeyTaken, Known, Result, Settled, Transaction, Unknown
 from services.gateway.overload import Refusal
-from services.gateway.preferences import preference_of
+from services.gateway.preferences import Preference, preference_of
 from services.gateway.settings import GatewaySettings
 from services.gateway.store import Kind, NewAttempt
 from services.gateway.traces import traceparent_of
@@ -49,6 +50,16 @@ def traced(event: Told, request: Request) -> Told:
     return event.model_copy(update={"traceparent": traceparent}) if traceparent else event
 
 
+async def let_in(
+    request: Request, kind: Kind, organisation: str, key: UUID, transaction: Transaction, settings: GatewaySettings
+) -> None:
+    """Raises a problem, 429, where there is no room. Asked before the body is read: a refusal is to cost little."""
+    preference = _preference_of(request, settings)
+    refusal = await transaction.refusal(organisation, key, seconds=preference.seconds)
+    if refusal is not None:
+        raise _no_room(refusal, preference, kind)
+
+
 async def submitted(
     request: Request, attempt: NewAttempt, transaction: Transaction, settings: GatewaySettings
 ) -> tuple[Result, Response]:
@@ -56,32 +67,44 @@ async def submitted(
 
     Raises a problem: 409 or 429, or 503 where it cannot be stored.
     """
-    preference = preference_of(
-        request.headers.getlist("prefer"), default=settings.wait_seconds, longest=settings.longest_wait_seconds
-    )
+    preference = _preference_of(request, settings)
     try:
         result = await transaction.submit(attempt, seconds=preference.seconds, gone=request.receive)
     except Exception as error:
         if not is_transient(error):
             raise
         raise not_now(f"The {attempt.kind} cannot be stored at the moment.") from error
+    if isinstance(result, Refusal):
+        raise _no_room(result, preference, attempt.kind)
     return result, response(result, preference.applied, attempt.kind)
 
 
-def response(result: Result, applied: str | None, kind: Kind, *, status: int | None = None) -> Response:
+def _preference_of(request: Request, settings: GatewaySettings) -> Preference:
+    return preference_of(
+        request.headers.getlist("prefer"), default=settings.wait_seconds, longest=settings.longest_wait_seconds
+    )
+
+
+def _no_room(refusal: Refusal, preference: Preference, kind: Kind) -> Problem:
+    return Problem(
+        429,
+        "Too much is under way",
+        f"{refusal.why} This {kind} would not be answered in time, and nothing of it was kept. Send it again, "
+        f"with the same Idempotency-Key, after {refusal.retry_seconds} seconds, or telephone.",
+        headers=_applied(preference.applied) | {"Retry-After": str(refusal.retry_seconds)},
+    )
+
+
+def _applied(preference: str | None) -> dict[str, str]:
+    return {} if preference is None else {"Preference-Applied": preference}
+
+
+def response(result: Known, applied: str | None, kind: Kind, *, status: int | None = None) -> Response:
     """What the sender is told: an answer under its own status unless another is given.
 
-    `applied` is what was honoured of its preference. Raises a problem, 409 or 429.
+    `applied` is what was honoured of its preference. Raises a problem, 409.
     """
-    headers = {} if applied is None else {"Preference-Applied": applied}
-    if isinstance(result, Refusal):
-        raise Problem(
-            429,
-            "Too much is under way",
-            f"{result.why} This {kind} would not be answered in time, and nothing of it was kept. Send it again, "
-            f"with the same Idempotency-Key, after {result.retry_seconds} seconds, or telephone.",
-            headers=headers | {"Retry-After": str(result.retry_seconds)},
-        )
+    headers = _applied(applied)
     if isinstance(result, KeyTaken):
         raise Problem(
             409,

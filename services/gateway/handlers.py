@@ -10,6 +10,7 @@ from contracts.envelope import Event
 from contracts.submissions import referral_id
 from services.chassis.failures import is_transient
 from services.chassis.log import logger
+from services.chassis.metrics import REFUSED
 from services.chassis.publishing import Publisher
 from services.gateway.admission import Admission
 from services.gateway.answered import Answered
@@ -65,8 +66,10 @@ class KeyTaken:
     """The key was used for another body. Nothing was told."""
 
 
-Result = Settled | Unsettled | Unknown | KeyTaken | Refusal
+Known = Settled | Unsettled | Unknown | KeyTaken
+"""What came of an attempt that was let in."""
 
+Result = Known | Refusal
 
 Telling = Gathering[Event, None]
 """Publishing by the event: what comes while others are being told is told together next."""
@@ -100,17 +103,15 @@ class Transaction:
         was used: what was taken in must be answered. Raises what `Attempts.put` raises: then nothing was told.
         """
         until = asyncio.get_running_loop().time() + seconds
-        refusal = self.admission.refusal(at_once=seconds == 0)
-        if refusal is None:
-            with (
-                self.waiters.waiting_for(attempt.event.id) as answer,
-                self.admission.room_for(attempt.event.id) as room,
-            ):
-                room.taken = await self.attempts.put(attempt)
-                if room.taken:
-                    return await self._told(attempt.event, answer, until, gone)
-        elif not await self._was_used(attempt):
+        if refusal := await self.refusal(attempt.organisation, attempt.key, seconds=seconds):
             return refusal
+        with (
+            self.waiters.waiting_for(attempt.event.id) as answer,
+            self.admission.room_for(attempt.event.id) as room,
+        ):
+            room.taken = await self.attempts.put(attempt)
+            if room.taken:
+                return await self._told(attempt.event, answer, until, gone)
         try:
             stored = await self.attempts.read(attempt.organisation, attempt.key)
             if stored.digest != attempt.digest:
@@ -127,9 +128,20 @@ class Transaction:
                 raise
             return Unknown()  # whoever stored it may have told it
 
-    async def _was_used(self, attempt: NewAttempt) -> bool:
+    async def refusal(self, organisation: str, key: UUID, *, seconds: float) -> Refusal | None:
+        """Why there is no room for one more, if so: a key that was used needs none. Reads nothing while there is room.
+
+        Asked before a body is read, too: under load most are refused, and what that takes those who are let in lack.
+        """
+        refusal = self.admission.refusal(at_once=seconds == 0)
+        if refusal is None or await self._was_used(organisation, key):
+            return None
+        REFUSED.labels("gateway").inc()
+        return refusal
+
+    async def _was_used(self, organisation: str, key: UUID) -> bool:
         try:
-            return await self.attempts.stands_under(attempt.organisation, attempt.key, seconds=GLANCE_SECONDS)
+            return await self.attempts.stands_under(organisation, key, seconds=GLANCE_SECONDS)
         except Exception as error:
             if not is_transient(error):
                 raise

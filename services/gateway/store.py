@@ -32,6 +32,11 @@ READ = """
 select digest, referral_id, event_id, event, status, answer from attempts where organisation = $1 and key = $2
 """
 
+USED = """
+-- Of these keys, those that were used.
+select organisation, key from attempts where (organisation, key) in (select * from unnest($1::text[], $2::uuid[]))
+"""
+
 LEFT = """
 -- What was taken in of a kind since a moment and has no answer yet.
 select event_id, extract(epoch from $2 - received_at)::float8 as age from attempts
@@ -61,6 +66,9 @@ LANES = 2
 """Inserts under way at a time: with more, batches stay small; with one, each waits for the one before."""
 
 LARGEST_BATCH = 500
+
+Key = tuple[str, UUID]
+"""An organisation, and what it names an attempt by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +105,7 @@ class Attempts:
         self._database = database
         self._seconds = seconds
         self._inserts: Gathering[NewAttempt, bool] = Gathering(self._insert, lanes=LANES, largest=LARGEST_BATCH)
+        self._glances: Gathering[Key, bool] = Gathering(self._used, lanes=1, largest=LARGEST_BATCH)
 
     async def put(self, attempt: NewAttempt) -> bool:
         """Store the attempt; whether its key was new. Otherwise what stands under the key is unchanged."""
@@ -139,8 +148,13 @@ class Attempts:
         """Whether the key was used, as far as the database says so within these seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                return await self.find(organisation, key) is not None
+                return await self._glances.serve((organisation, key))
         return False
+
+    async def _used(self, keys: Sequence[Key]) -> Sequence[bool]:
+        organisations, own = zip(*keys, strict=True)
+        used = {(row["organisation"], row["key"]) for row in await self._database.pool.fetch(USED, organisations, own)}
+        return [key in used for key in keys]
 
     async def left(self, kind: Kind, since: datetime, now: datetime, limit: int) -> list[tuple[UUID, float]]:
         """Transactions of a kind without an answer that were received since then, each with its age in seconds."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -37,6 +37,11 @@ class Submitted:
         self.attempts: list[NewAttempt] = []
         self.seconds: list[float] = []
         self.result: Result | Exception = Unsettled(REFERRAL)
+        self.no_room: Refusal | None = None
+
+    async def refusal(self, _organisation: str, _key: UUID, *, seconds: float) -> Refusal | None:
+        """Why there is no room, if so."""
+        return self.no_room
 
     async def submit(self, attempt: NewAttempt, *, seconds: float, gone: Gone) -> Result:
         """Keep the attempt."""
@@ -89,6 +94,13 @@ def post(submitted: Submitted, keys: tuple[Path, Path]) -> Post:
         return await client.post(path, content=b'{"action":"receive"}', headers=present + list(more))
 
     return post
+
+
+async def test_where_there_is_no_room_no_body_is_read(post: Post, submitted: Submitted) -> None:
+    """Whatever is in it, and in whatever form: it is refused for want of room."""
+    submitted.no_room = Refusal("Answers are 7 seconds behind.", 7)
+    answer = await post(content_type="text/plain")
+    assert (429, "7") == (answer.status_code, answer.headers["retry-after"])
 
 
 @pytest.mark.parametrize(

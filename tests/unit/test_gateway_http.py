@@ -39,6 +39,11 @@ class Submitted:
         self.attempts: list[NewAttempt] = []
         self.seconds: list[float] = []
         self.result: Result | Exception = Unsettled(REFERRAL)
+        self.no_room: Refusal | None = None
+
+    async def refusal(self, _organisation: str, _key: UUID, *, seconds: float) -> Refusal | None:
+        """Why there is no room, if so."""
+        return self.no_room
 
     async def submit(self, attempt: NewAttempt, *, seconds: float, gone: Gone) -> Result:
         """Keep the attempt."""
@@ -276,6 +281,15 @@ async def test_each_result_has_its_answer(
         answer.json().get("outcome"),
         answer.headers.get("location"),
     )
+
+
+@pytest.mark.parametrize("body", [b"{", b" " * 100_000])
+async def test_where_there_is_no_room_no_body_is_read(make: Make, body: bytes) -> None:
+    """Whatever is in it: most that come then are refused, and must cost little."""
+    gateway = make()
+    gateway.submitted.no_room = Refusal("Answers are 7 seconds behind.", 7)
+    answer = await gateway.post(body)
+    assert (429, "7") == (answer.status_code, answer.headers["retry-after"])
 
 
 async def test_a_refusal_says_when_to_send_again(make: Make) -> None:

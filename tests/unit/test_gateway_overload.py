@@ -1,5 +1,6 @@
 """When one more submission could not be answered in time."""
 
+from collections import deque
 from uuid import UUID, uuid4
 
 import pytest
@@ -135,14 +136,64 @@ def begun(outstanding: Outstanding, clock: Clock, count: int) -> list[UUID]:
     return ids
 
 
-def test_the_oldest_in_turn_says_how_far_answers_are_behind() -> None:
-    """Not those that were overtaken: they are stuck by themselves."""
+def test_the_oldest_that_is_not_stuck_says_how_far_answers_are_behind() -> None:
+    """One that was overtaken by another that began more than three seconds later is stuck by itself."""
     clock = Clock()
     outstanding = Outstanding(1000, clock)
-    ids = begun(outstanding, clock, FEW + 5)
-    assert float(FEW + 5) == outstanding.seconds_behind()
-    outstanding.settle([confirmed(ids[3], uuid4())])
-    assert float(FEW + 5 - 4) == outstanding.seconds_behind()
+    ids = begun(outstanding, clock, FEW + 8)
+    assert float(FEW + 8) == outstanding.seconds_behind()
+    outstanding.settle([confirmed(ids[6], uuid4())])
+    assert float(FEW + 8 - 4) == outstanding.seconds_behind()
+
+
+def test_what_piles_up_is_behind_by_the_pace_of_answers() -> None:
+    """90 wait and 20 a second are answered: four and a half seconds, though the oldest has waited for three."""
+    clock = Clock()
+    outstanding = Outstanding(1000, clock)
+    ids = [uuid4() for _ in range(140)]
+    for one in ids:
+        outstanding.begin(one)
+    for answered in (ids[:10], ids[10:30], ids[30:50]):
+        clock.now += 1.0
+        outstanding.settle([confirmed(one, uuid4()) for one in answered])
+    assert 4.5 == outstanding.seconds_behind()
+
+
+def test_what_is_stuck_by_itself_does_not_pile_up() -> None:
+    """60 that nobody answers, and 20 that came since: those count, at 10 answers a second."""
+    clock = Clock()
+    outstanding = Outstanding(1000, clock)
+    for _ in range(60):
+        outstanding.begin(uuid4())
+    for _ in range(10):
+        clock.now += 1.0
+        ids = [uuid4() for _ in range(30 if clock.now == 9 else 10)]
+        for one in ids:
+            outstanding.begin(one)
+        outstanding.settle([confirmed(one, uuid4()) for one in ids[:10]])
+    assert 2.0 == outstanding.seconds_behind()
+
+
+def test_three_times_what_can_be_answered_is_taken_in_by_a_third() -> None:
+    """Nobody who is let in waits much longer than the limit, and there is always something to answer."""
+    clock = Clock()
+    outstanding = Outstanding(1000, clock)
+    waiting: deque[tuple[UUID, float]] = deque()
+    waits, idle = [], 0
+    for tick in range(20 * 200):  # 20 seconds; 600 come and 200 can be answered in each
+        clock.now = tick / 200
+        for _ in range(3):
+            if LIMITS.refusal(unsettled=0, behind_seconds=outstanding.seconds_behind(), at_once=False) is None:
+                waiting.append((uuid4(), clock.now))
+                outstanding.begin(waiting[-1][0])
+        if waiting:
+            one, since = waiting.popleft()
+            waits.append(clock.now - since)
+            outstanding.settle([confirmed(one, uuid4())])
+        else:
+            idle += 1
+    assert 0 == idle
+    assert 3.5 > max(waits)
 
 
 def test_a_few_that_wait_say_nothing() -> None:

@@ -181,7 +181,7 @@ async def test_beyond_the_limit_a_used_key_is_answered() -> None:
     """What was taken in is answered, and makes nothing more to wait for."""
     admission, waiters, first = admitting(unsettled=1), Waiters(10, answered), attempt()
     await submit(Rows(new=True), Log(), first, waiters=waiters, seconds=0, admission=admission)
-    rows = Rows(new=True, readings=[stored(first, DELIVERED)])
+    rows = Rows(new=False, readings=[stored(first, DELIVERED)])
     result = await submit(rows, Log(), replace(attempt(), key=first.key), waiters=waiters, admission=admission)
     assert (Settled(referral_id(first.event), DELIVERED), 1) == (result, len(admission.outstanding))
 
