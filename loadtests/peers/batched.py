@@ -37,11 +37,14 @@ from services.booking.outcome import outcome_of
 from services.booking.references import REFERENCES_A_BLOCK
 from services.booking.store import STORE, TOLD
 from services.chassis.kafka import Kafka
+from services.chassis.lean import lean
 from services.chassis.publishing import MAX_BATCH_BYTES, KafkaPublisher
 from services.notification.messages import Message, messages_of, sent_json
 from services.notification.outbound import Outgoing
 from services.notification.sandbox import Sandbox
 from services.notification.store import ADD, SETTLE
+
+LeanSubmitted = lean(ReferralSubmitted)
 
 FEWEST_MS, GROUP = 50, "batched"
 Sent = tuple[UUID, str, bytes]
@@ -170,7 +173,7 @@ async def lane(kafka: Kafka, prefix: str, numbers: Sequence[int], monolith: Mono
             batches = await consumer.getmany(timeout_ms=500, max_records=batch)
             records = [record for of in batches.values() for record in of]
             if records:
-                await monolith.work_off([ReferralSubmitted.read(record.value) for record in records])
+                await monolith.work_off([LeanSubmitted.read(record.value) for record in records])
                 await consumer.commit({partition: of[-1].offset + 1 for partition, of in batches.items() if of})
     finally:
         await consumer.stop()

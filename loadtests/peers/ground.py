@@ -28,6 +28,7 @@ from services.booking.listing import Listings
 from services.booking.settings import BookingSettings
 from services.booking.waiting import WaitingList
 from services.chassis.kafka import Kafka
+from services.chassis.lean import lean
 from services.chassis.outbox import Outbox
 from services.chassis.settings import Settings
 from services.chassis.versioned_table import read_table
@@ -88,14 +89,8 @@ class Book:
         )
 
     async def requests(self, submissions: Sequence[ReferralSubmitted]) -> list[BookingRequested]:
-        """Triage and search of a batch, by what the services themselves do with one.
-
-        What a handler tells is made to be written, and the next step needs it read: that costs the peers what it costs
-        Onward, though they publish none of it.
-        """
-        triaged = await triage(submissions, rules=self.rules, clock=utc_now)
-        asked = await self.ranked([ReferralTriaged.read(one.to_json()) for one in triaged])
-        return [BookingRequested.read(one.to_json()) for one in asked]
+        """Triage and search of a batch, by what the services themselves do with one; nothing is written in between."""
+        return await self.ranked(await triage(submissions, rules=self.rules, clock=utc_now))
 
     async def ranked(
         self, events: Sequence[ReferralTriaged], clock: Callable[[], datetime] = utc_now
@@ -109,28 +104,25 @@ def outcome_view(event: Ended) -> Outcome:
     return cast("Outcome", event)
 
 
+_FACTS: dict[str, type[Fact]] = {one.TYPE: lean(one) for one in (Submitted, Confirmed, Exhausted)}
+LeanReceipt = lean(Receipt)
+
+
 def fact(event: ReferralSubmitted | Ended) -> Fact:
     """A fact as the history reads it, made of what is in memory."""
-    view: type[Fact] = Submitted
-    if not isinstance(event, ReferralSubmitted):
-        view = Confirmed if event.type == BookingConfirmed.TYPE else Exhausted
-    made = view.model_construct(
-        id=event.id,
-        type=event.type,
-        subject=UUID(event.subject),
-        correlationid=event.correlationid,
-        time=event.time,
-        data=event.data,
-    )
-    object.__setattr__(made, "_value", event.to_json())
-    return made
+    contract = _FACTS[event.type]
+    said = {name: getattr(event, name) for name in contract.model_fields} | {"subject": UUID(event.subject)}
+    return _told(contract(**said), event.to_json())
 
 
 def receipt(id: UUID, referral: str, json: bytes) -> Fact:
     """The receipt of a message, as the history reads it."""
-    made = Receipt.model_construct(id=id, type=Receipt.TYPE, subject=UUID(referral))
-    object.__setattr__(made, "_value", json)
-    return made
+    return _told(LeanReceipt(id=id, type=Receipt.TYPE, subject=UUID(referral)), json)
+
+
+def _told(fact: Fact, json: bytes) -> Fact:
+    fact._kept = json  # type: ignore[attr-defined]
+    return fact
 
 
 class Within:

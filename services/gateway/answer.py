@@ -3,17 +3,25 @@
 It holds nothing of who the patient is: no number, no name, no contact.
 """
 
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from contracts.bookings import BookingConfirmed, BookingExhausted, HeldHour, Tried
+from contracts.bookings import (
+    BookingConfirmed,
+    BookingConfirmedData,
+    BookingExhausted,
+    BookingExhaustedData,
+    HeldHour,
+    Tried,
+)
 from contracts.brief import Acuity, Disposition, Reason
 from contracts.directory import SERVICE_TYPES
 from contracts.people import Desk, Position
 from contracts.placements import Alternative, Candidate
 from contracts.submissions import Mark, referral_id
+from services.chassis.lean import lean, written
 
 
 def type_name(service_type: int) -> str:
@@ -106,18 +114,21 @@ UNKNOWN = (
 )
 
 
+LeanAnswer, LeanService, LeanAlternative = lean(Answer), lean(AnsweredService), lean(AnsweredAlternative)
+
+
 def answer_of(event: BookingConfirmed | BookingExhausted) -> Answer:
     """What the sender is told of an outcome."""
-    brief = event.data.brief
-    confirmed = event.data if isinstance(event, BookingConfirmed) else None
-    exhausted = event.data if isinstance(event, BookingExhausted) else None
+    brief, data = event.data.brief, event.data
+    confirmed = cast("BookingConfirmedData", data) if event.type == BookingConfirmed.TYPE else None
+    exhausted = None if confirmed else cast("BookingExhaustedData", data)
     proposal = exhausted and exhausted.proposal
-    return Answer(
+    return LeanAnswer(
         referral_id=referral_id(event),
-        outcome=event.data.outcome,
+        outcome=data.outcome,
         acuity=brief.acuity,
         disposition=brief.disposition,
-        service=AnsweredService.of_candidate(confirmed.service) if confirmed else None,
+        service=LeanService.of_candidate(confirmed.service) if confirmed else None,
         starts_at=confirmed.starts_at if confirmed else None,
         slot_minutes=confirmed.slot_minutes if confirmed else None,
         acceptance_due=confirmed.acceptance_due if confirmed else None,
@@ -126,16 +137,15 @@ def answer_of(event: BookingConfirmed | BookingExhausted) -> Answer:
         unplaced_because=exhausted.why if exhausted else None,
         reasons=brief.reasons,
         marks=brief.marks,
-        tried=event.data.tried,
-        alternatives=tuple(map(AnsweredAlternative.of, confirmed.alternatives)) if confirmed else (),
-        proposal=AnsweredService.of_candidate(proposal) if proposal else None,
-        owner=event.data.owner,
-        due=event.data.due,
-        next_step=event.data.next_step,
+        tried=data.tried,
+        alternatives=tuple(map(LeanAlternative.of, confirmed.alternatives)) if confirmed else (),
+        proposal=LeanService.of_candidate(proposal) if proposal else None,
+        owner=data.owner,
+        due=data.due,
+        next_step=data.next_step,
     )
 
 
 def body_of(event: BookingConfirmed | BookingExhausted) -> bytes:
     """The answer as the JSON that is sent and stored: the same bytes whoever makes it."""
-    answer = answer_of(event)
-    return answer.__pydantic_serializer__.to_json(answer)
+    return written(answer_of(event))

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from loadtests.client import Client
@@ -23,6 +24,11 @@ from services.device.incidents import Incident
 pytestmark = pytest.mark.backing
 
 REFERRALS = 120
+ANSWERED = """
+select count(*) filter (where answer::json ->> 'outcome' <> 'unplaced'),
+    count(*) filter (where answer::json #>> '{service,name}' is not null)
+from gateway.attempts
+"""
 
 
 @asynccontextmanager
@@ -82,3 +88,14 @@ async def test_the_monolith_answers_once(kafka: Kafka, backing: Backing, tmp_pat
     assert [] == asked.account.faults
     assert asked.account.outcomes == asked.account.sent > 0
     assert (201, answers[0].body) == (answers[1].status, answers[1].body)
+    placed, named = await answered(target.database_url)
+    assert placed == named > 0
+
+
+async def answered(database: str) -> tuple[int, int]:
+    """How many answers say that a patient was placed, and how many name the service."""
+    connection = await asyncpg.connect(database)
+    try:
+        return tuple(await connection.fetchrow(ANSWERED))
+    finally:
+        await connection.close()

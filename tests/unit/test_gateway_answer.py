@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from contracts.bookings import BookingConfirmed, BookingExhausted
+from services.chassis.lean import lean
 from services.gateway.answer import Answer, answer_of, body_of
 from tests.gateway_examples import DESK, MOBILE, NHS_NUMBER, brief, candidate, confirmed, exhausted
 
@@ -119,7 +120,15 @@ def test_a_service_type_without_a_name_is_named_by_its_number() -> None:
     assert "service type 131" == (service and service.type_name)
 
 
-def test_a_sender_can_read_the_answer_by_its_schema() -> None:
-    """The body is what the documentation says."""
+@pytest.mark.parametrize("outcome", [confirmed(TRANSACTION, REFERRAL), exhausted(TRANSACTION, REFERRAL)])
+def test_a_sender_can_read_the_answer_by_its_schema(outcome: BookingConfirmed | BookingExhausted) -> None:
+    """The body is what the documentation says, to the byte."""
+    body = body_of(outcome)
+    assert body == Answer.model_validate_json(body).model_dump_json().encode()
+
+
+def test_the_answer_is_the_same_of_an_outcome_that_was_read_leanly() -> None:
+    """Of who has it in memory, and of who reads it."""
     outcome = confirmed(TRANSACTION, REFERRAL)
-    assert answer_of(outcome) == Answer.model_validate_json(body_of(outcome))
+    lean_one = lean(BookingConfirmed).read(outcome.to_json())
+    assert Answer.model_validate_json(body_of(outcome)) == Answer.model_validate_json(body_of(lean_one))
