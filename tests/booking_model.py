@@ -47,8 +47,8 @@ class Model:
 
     def lists(self, service: str, template: dict[str, int] | None) -> tuple[set[int], dict[int, Place]]:
         """A service has another template, or none. Returns who is displaced, and who waits no more."""
-        if service in self.listed and self.listed[service] == template:
-            return set(), {}
+        if template is not None and self.listed.get(service) == template:
+            return set(), {}  # told again that it takes nobody, it is cleared again of what was given back since
         self.listed[service] = template
         before = self.slots.get(service, {})
         after = {begins: slot for begins, slot in before.items() if slot.held}
