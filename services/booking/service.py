@@ -35,7 +35,7 @@ from services.chassis.metrics import (
 )
 from services.chassis.outbox import Outbox
 from services.chassis.public_holidays import public_holidays
-from services.chassis.service import Service
+from services.chassis.service import AT_LEISURE, Service
 from services.chassis.settings import Settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -60,12 +60,12 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     diaries = Diaries(database, waiting, asking, changed, clock=utc_now, lead=lead)
     holidays = public_holidays(environ)
     listings = Listings(database, outbox, waiting, changed, clock=utc_now, horizon=horizon, public_holidays=holidays)
-    service.reads(Topic.SERVICES, partial(keep_diaries, listings=listings), ServiceListed, at_leisure=True)
+    service.reads(Topic.SERVICES, partial(keep_diaries, listings=listings), ServiceListed, patience=AT_LEISURE)
     service.reads(Topic.PLACEMENTS, partial(place, diaries=diaries), lean(BookingRequested))
     releases = Releases(database, waiting, asking, changed, clock=utc_now)
     give_back = partial(release, releases=releases, waiting=waiting)
     over = (ReferralCancelled, ReferralArrangedElsewhere)
-    service.reads(Topic.REFERRALS, give_back, BookingWithdrawn, *over, at_leisure=True)
+    service.reads(Topic.REFERRALS, give_back, BookingWithdrawn, *over, patience=AT_LEISURE)
     service.runs("waiting list", partial(end_waits, waiting))
     service.runs("asking", partial(ask, asking, leases, own.receiver_call_seconds))
     service.runs("asking again", partial(ask_again, asking))

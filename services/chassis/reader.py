@@ -65,7 +65,7 @@ class Reader:
             auto_offset_reset="earliest" if self._since == "beginning" else "latest",
             # The broker answers at once when there is something; this is how long it may hold an empty answer, and so
             # how long news of one partition may wait behind the silence of the others.
-            fetch_max_wait_ms=500 if self._since == "beginning" else 50,
+            fetch_max_wait_ms=500 if self._since == "beginning" else 200,
             max_partition_fetch_bytes=4 * 1024 * 1024,
         )
         await self._consumer.start()

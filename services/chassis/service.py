@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -40,10 +40,21 @@ from services.chassis.step import ALIVE_SECONDS, HANDLER_SECONDS, Breaker, Handl
 from services.chassis.topics import Difference, PartitionsDiffer, TopicMissing
 
 MAX_RECORDS = 500
-AT_ONCE = {"fetch_max_wait_ms": 50, "fetch_min_bytes": 1}
-AT_LEISURE = {"fetch_max_wait_ms": 150, "fetch_min_bytes": 65_536}
-RARELY = {"fetch_max_wait_ms": 1_000, "fetch_min_bytes": 1}
-"""How a topic is asked for more: the broker answers when it has so many bytes, or after so long."""
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How a topic is asked for more: the broker answers when it has so many bytes, or after so long."""
+
+    longest_ms: int
+    least_bytes: int = 1
+
+
+AT_ONCE = Patience(200)
+SOON = Patience(50, 65_536)
+"""Where somebody waits, but not for most of what is read: at 50 records a second, batches of several."""
+
+AT_LEISURE = Patience(150, 65_536)
+RARELY = Patience(1_000)
 
 COMMIT_SECONDS = 0.25
 MAX_POLL_SECONDS = 5 * HANDLER_SECONDS
@@ -146,16 +157,16 @@ class Service:
 
     # Said in service.py
 
-    def reads(self, topic: Topic, handler: Handler, *types: type[Readable], at_leisure: bool = False) -> None:
+    def reads(self, topic: Topic, handler: Handler, *types: type[Readable], patience: Patience = AT_ONCE) -> None:
         """Read a topic in this service's group, in batches: what the handler returns is told, then offsets commit.
 
-        `at_leisure`, when nobody waits for what follows: the broker is asked for more at a time, some tenths of a
-        second late, which spares it and this process most of the asking.
+        With patience the broker is asked for more at a time, which spares it and this process most of the asking: SOON
+        comes up to a twentieth of a second late, AT_LEISURE some tenths, where nobody waits for what follows.
         """
         name = f"{self.settings.topic_prefix}{topic}"
         self.readings.append(Reading(topic, tuple(one.TYPE for one in types), self.group(topic)))
         step = Step(topic=topic, types=types, handler=handler, **self._surroundings)
-        self._subscribe(step, [name], AT_LEISURE if at_leisure else AT_ONCE)
+        self._subscribe(step, [name], patience)
         if not self._ways:
             replay = ReplayStep(self._ways, **self._surroundings)
             self._subscribe(replay, [f"{self.settings.topic_prefix}{self.name}.replay"], RARELY)
@@ -177,7 +188,7 @@ class Service:
             "breaker": self._breaker,
         }
 
-    def _subscribe(self, step: Step, topics: Sequence[str], asking: Mapping[str, int]) -> None:
+    def _subscribe(self, step: Step, topics: Sequence[str], patience: Patience) -> None:
         """Let FastStream poll these topics for the step, in a group of their own."""
         hand_over = partial(_StepMiddleware, step=step, tracer=traces.of(self.name), group=self.group(step.topic))
         router = KafkaRouter(middlewares=(hand_over,))
@@ -189,8 +200,8 @@ class Service:
             max_records=MAX_RECORDS,
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
-            fetch_max_wait_ms=asking["fetch_max_wait_ms"],
-            fetch_min_bytes=asking["fetch_min_bytes"],
+            fetch_max_wait_ms=patience.longest_ms,
+            fetch_min_bytes=patience.least_bytes,
             session_timeout_ms=6_000,
             heartbeat_interval_ms=1_500,
             rebalance_timeout_ms=6_000,

@@ -14,7 +14,7 @@ from services.chassis.database import Database
 from services.chassis.lean import lean
 from services.chassis.metrics import UNDECIDED, UNDECIDED_OLDEST, UNSETTLED, UNSETTLED_OLDEST
 from services.chassis.reader import Tombstone
-from services.chassis.service import Service
+from services.chassis.service import AT_LEISURE, Service
 from services.chassis.settings import Settings
 from services.gateway import decided, outcomes
 from services.gateway.action_http import action_routes
@@ -109,7 +109,7 @@ def _transaction(way: Way, service: Service, attempts: Attempts, told: Telling, 
         way.topic,
         partial(remember, attempts=attempts, kind=way.kind, answering=way.answering, clock=utc_now),
         *way.answers,
-        at_leisure=True,  # whoever waits is woken by the other reader
+        patience=AT_LEISURE,  # whoever waits is woken by the other reader
     )
     count = partial(keep_count, admission, attempts, way.kind, within=own.answer_within, clock=utc_now)
     service.runs(f"count {way.kind}s", count)

@@ -10,7 +10,7 @@ from contracts.topics import Topic
 from services.chassis.database import AUDIT, Database
 from services.chassis.lean import lean
 from services.chassis.metrics import OUTBOX_OLDEST, OUTBOX_WAITING
-from services.chassis.service import Service
+from services.chassis.service import AT_LEISURE, Service
 from services.chassis.settings import Settings
 from services.notification.dispatch import Dispatcher
 from services.notification.facts import Fact, WithdrawnBooking
@@ -44,7 +44,7 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
         partial(tell, messages=messages, clock=clock, wake=dispatcher.wake),
         lean(Confirmed),
         lean(Exhausted),
-        at_leisure=True,  # the caller has the answer already
+        patience=AT_LEISURE,  # the caller has the answer already
     )
     given_back = GivenBack(database)
     service.reads(
@@ -52,7 +52,7 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
         partial(tell_on, messages=messages, given_back=given_back, clock=clock, wake=dispatcher.wake),
         *get_args(Fact),
         WithdrawnBooking,
-        at_leisure=True,
+        patience=AT_LEISURE,
     )
     service.runs("dispatch", dispatcher.work)
     service.runs("telling", telling.work)

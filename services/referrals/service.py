@@ -14,7 +14,7 @@ from services.chassis.decoding import Readable
 from services.chassis.lean import lean
 from services.chassis.metrics import OUTBOX_OLDEST, OUTBOX_WAITING, OVERDUE_OWNERS, OVERDUE_REFERRALS
 from services.chassis.outbox import Outbox
-from services.chassis.service import Service
+from services.chassis.service import AT_LEISURE, SOON, Service
 from services.chassis.settings import Settings
 from services.chassis.topics import readers_with_dead_letters
 from services.chassis.versioned_table import read_table
@@ -49,7 +49,7 @@ READS: dict[Topic, tuple[type[Readable], ...]] = {
 }
 
 DECIDES = frozenset((Topic.SUBMISSIONS, Topic.BOOKINGS))
-"""Topics of which something is decided about. On the first somebody waits for the answer."""
+"""Topics of which something is decided about."""
 
 
 def build(settings: Settings, environ: Mapping[str, str]) -> Service:
@@ -76,7 +76,13 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     deciding = partial(decide, referrals=referrals, decisions=decisions, news=news)
     remembering = partial(remember, referrals=referrals, news=news)
     for topic, facts in READS.items():
-        service.reads(topic, deciding if topic in DECIDES else remembering, *facts, at_leisure=topic not in DECIDES)
+        service.reads(
+            topic,
+            deciding if topic in DECIDES else remembering,
+            *facts,
+            # Who asked for an action waits for its answer.
+            patience=SOON if topic == Topic.SUBMISSIONS else AT_LEISURE,
+        )
     letters = DeadLetterBox(database, settings.topic_prefix, clocks)
     service.reads_dead_letters(partial(keep, letters=letters), readers_with_dead_letters())
     finding = Finding(referrals, database, service, news, own)
