@@ -41,6 +41,7 @@ from services.chassis.topics import Difference, PartitionsDiffer, TopicMissing
 
 MAX_RECORDS = 500
 
+
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How a topic is asked for more: the broker answers when it has so many bytes, or after so long."""

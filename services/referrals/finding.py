@@ -51,27 +51,36 @@ class Finding:
         Raises a problem: 404 for one that is not there or not the caller's, 503 while it may be on its way.
         """
         speaks_for_itself(request, caller)
-        history = await self._referrals.history(referral_id) or await self._arrival(referral_id)
-        if history is None or not history.concerns(caller.organisation):
+        history = await self._referrals.history(referral_id)
+        if history is None:
+            history = await self._arrival(Topic.SUBMISSIONS, referral_id, caller)
+        if history is not None and not _concerns(history, caller):
+            history = await self._arrival(Topic.BOOKINGS, referral_id, caller)  # it may have been placed with them
+        if history is None or not _concerns(history, caller):
             raise unknown("No such referral", "There is no referral of this id for your organisation.")
         await audit(self._database.pool, caller, action, [str(one) for one in (referral_id, *ids)])
         return history
 
-    async def _arrival(self, referral_id: UUID) -> History | None:
-        """A referral that may still be on the log; None once all that was there at the request is stored."""
+    async def _arrival(self, topic: Topic, referral_id: UUID, caller: Caller) -> History | None:
+        """A referral that may still be on the log, or its outcome; as it is once all is stored that was there at the
+        request."""
         key = str(referral_id)
-        end = await self._progress.end_offset(Topic.SUBMISSIONS, key)
+        end = await self._progress.end_offset(topic, key)
         deadline = time.monotonic() + self._settings.arrival_seconds
         while True:
             bell = self._news.bell
-            passed = await self._progress.has_passed(Topic.SUBMISSIONS, key, end)
+            passed = await self._progress.has_passed(topic, key, end)
             # After the question: what the group had passed by then is in the tables now.
             history = await self._referrals.history(referral_id)
-            if history is not None or passed:
+            if passed or _concerns(history, caller):
                 return history
             if time.monotonic() >= deadline:
                 raise not_known_yet()
             await heard(bell, within=LOOK_SECONDS)
+
+
+def _concerns(history: History | None, caller: Caller) -> bool:
+    return history is not None and history.concerns(caller.organisation)
 
 
 def speaks_for_itself(request: Request, caller: Caller) -> None:

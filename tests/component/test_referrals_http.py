@@ -437,6 +437,22 @@ async def test_a_referral_on_its_way_is_found(replica: Replica) -> None:
     assert (200, "submitted") == (answer.status_code, answer.json()["state"])
 
 
+async def test_whom_a_referral_is_being_placed_with_is_not_denied(replica: Replica) -> None:
+    """A receiver may have its outcome from the log before it is stored here."""
+    facts = placed(referral := uuid4())
+    await replica.store(facts[:3])
+    replica.log.passed = False
+
+    async def arrive() -> None:
+        replica.log.on_question = None
+        await replica.store(facts[3:])
+
+    replica.log.on_question = arrive
+    answer = await replica.get(f"/referrals/{referral}", RECEIVER)
+    assert (200, "placed") == (answer.status_code, answer.json()["state"])
+    assert [(Topic.BOOKINGS, str(referral), 17)] == replica.log.asked
+
+
 async def test_an_id_that_the_log_never_held_is_404(replica: Replica) -> None:
     """Once the group has passed the end that the partition had at the request, there is no such referral."""
     referral = uuid4()
