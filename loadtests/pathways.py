@@ -29,9 +29,9 @@ import uvloop
 from contracts.directory import CapacityReportedData, Service
 from loadtests.lookups import over_http
 from loadtests.open_loop import percentile
-from loadtests.peers.ground import spare_the_collector
 from loadtests.peers.postgis import PostGis, postgis
 from loadtests.searches import HOLIDAYS, dense, index_of, reports_on, rules, rural, searches, services_of
+from services.chassis.collector import spare_the_collector
 from services.pathways.index import Snapshot
 from services.pathways.request import SearchRequest
 from services.pathways.search import places_of_many, search_many

@@ -28,7 +28,7 @@ from services.pathways.request import AgeSpan, Area, Needs, SearchRequest
 from services.pathways.search import Places, Search, explain, places_of_many, search, search_many
 from services.pathways.search_rules import SearchRules
 from tests import plain_search
-from tests.pathways_examples import HERE, NOON, listed, reported, service
+from tests.pathways_examples import HERE, NOON, as_read, listed, reported, service
 from tests.plain_search import MINUTE, Query, Site
 
 LONDON = ZoneInfo("Europe/London")
@@ -306,7 +306,8 @@ def compare(asked: bytes, drawn: list[bytes]) -> list[str]:
     reports = {report.data.service_id: report.data for _, report in pairs if report is not None}
     expected = plain_search.search(services, reports, query, SITE)
     index = Index(RULES, CAPACITY_ORDER, SITE.holidays)
-    index.apply([*map(listed, services), *(report for _, report in pairs if report is not None)])
+    told = [*map(listed, services), *(report for _, report in pairs if report is not None)]
+    index.apply([as_read(event) for event in told])
     request = request_of(query)
     ranked = search(index.snapshot, request)
     assert expected.candidates == [(one.service_id, one.distance_km) for one in ranked.candidates]

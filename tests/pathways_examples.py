@@ -19,6 +19,7 @@ from contracts.people import Age, Desk, PatientIdentity, Position, Referrer
 from contracts.referrals import PlacementRequested, PlacementRequestedData, Standing
 from contracts.submissions import AcceptedService, AcceptedType
 from contracts.triage import ReferralTriaged, ReferralTriagedData, Scores
+from services.chassis.lean import lean
 from services.chassis.versioned_table import read_table
 from services.pathways.codes import CodeTable
 from services.pathways.index import Index, Snapshot
@@ -81,6 +82,11 @@ def reported(
     return CapacityReported.first(data, id=uuid4(), source="onward/pathways", subject=service_id, time=NOON)
 
 
+def as_read(event: ServiceListed | CapacityReported) -> ServiceListed | CapacityReported:
+    """The same as pathways reads it from its topic."""
+    return lean(type(event)).read(event.to_json())
+
+
 def diary(service_id: str, *begins: datetime, version: int = 1, free: int = 0) -> DiaryReported:
     """The event by which booking says when a service's next free slots begin."""
     data = DiaryReportedData(
@@ -97,7 +103,7 @@ def diary(service_id: str, *begins: datetime, version: int = 1, free: int = 0) -
 def index_of(*entries: Service | CapacityReported) -> Index:
     """An index that holds these services and reports."""
     index = Index()
-    index.apply([listed(one) if isinstance(one, Service) else one for one in entries])
+    index.apply([as_read(listed(one) if isinstance(one, Service) else one) for one in entries])
     return index
 
 

@@ -36,6 +36,7 @@ from services.booking.locks import lock_diaries
 from services.booking.outcome import outcome_of
 from services.booking.references import REFERENCES_A_BLOCK
 from services.booking.store import STORE, TOLD
+from services.chassis.collector import spare_the_collector
 from services.chassis.kafka import Kafka
 from services.chassis.lean import lean
 from services.chassis.publishing import MAX_BATCH_BYTES, KafkaPublisher
@@ -193,7 +194,7 @@ async def serve(kafka: Kafka, database: str, prefix: str, lanes: int, batch: int
     await broker.connect()
     pool = await ground.pool(database, 2 * lanes)
     monolith = Monolith(pool, Book.shipped(room), KafkaPublisher("batched", broker, prefix))
-    ground.spare_the_collector()
+    spare_the_collector()
     print("ready", flush=True)
     await asyncio.gather(
         *(lane(kafka, prefix, range(number, PARTITIONS, lanes), monolith, batch) for number in range(lanes))

@@ -4,7 +4,6 @@ Each peer has a database of its own on the same server, with Onward's own migrat
 """
 
 import asyncio
-import gc
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -200,13 +199,6 @@ def _beside(url: str, name: str) -> str:
     scheme, _, rest = before.partition("://")
     authority, _, _ = rest.partition("/")
     return f"{scheme}://{authority}/{name}{mark}{options}"
-
-
-def spare_the_collector() -> None:
-    """As Onward's processes do: what stays for good is left out of the garbage collector's rounds."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 async def stored(database: str) -> int:

@@ -24,6 +24,7 @@ from contracts.triage import ReferralTriaged
 from loadtests.peers import ground, singly
 from loadtests.peers.ground import TOPICS, Book, Ended, Within, outcome_view, utc_now
 from services.booking.store import TOLD
+from services.chassis.collector import spare_the_collector
 from services.chassis.kafka import Kafka
 from services.notification.messages import messages_of, sent_json
 from services.notification.outbound import Outgoing
@@ -156,7 +157,7 @@ async def serve(kafka: Kafka, database: str, prefix: str, part: str, pool_size: 
 
     @app.after_startup
     async def ready() -> None:
-        ground.spare_the_collector()
+        spare_the_collector()
         print("ready", flush=True)
 
     await app.run()

@@ -30,6 +30,7 @@ from loadtests.material import ANSWER_WITHIN
 from loadtests.peers import ground, singly
 from loadtests.peers.ground import Book, Ended, Within, outcome_view, utc_now
 from loadtests.peers.singly import References, columns
+from services.chassis.collector import spare_the_collector
 from services.chassis.identity import CallerOf, Verifier
 from services.chassis.problems import Problem
 from services.cli.directory import SHIPPED
@@ -223,7 +224,7 @@ def app() -> FastAPI:
         pool = await ground.pool(settings.database, settings.pool)
         app.state.monolith = Monolith(pool, Book.shipped(settings.room))
         app.state.desks = {desk.organisation: desk for desk in read_file(SHIPPED).desks}
-        ground.spare_the_collector()
+        spare_the_collector()
         background = asyncio.create_task(app.state.monolith.keep_going())
         yield
         background.cancel()

@@ -1,10 +1,10 @@
 """Lean stand-ins for contracts: classes made from them that read and write the same JSON several times faster.
 
 A stand-in has the contract's attributes, properties and methods, and no more: it is no instance of the contract, checks
-nothing when code makes one, and has no room for attributes that the contract does not name. What is read and is not
-plainly right, or has such attributes, is read by the contract instead, which refuses it or keeps all of it. So a
-handler may be given either, and looks at attributes alone. Of a second, what is beyond a millionth is rounded here and
-cut there. What may be absent is written only where there is some.
+of what code makes only what the contract says of attributes together, and has no room for attributes that the contract
+does not name. What is read and is not plainly right, or has such attributes, is read by the contract instead, which
+refuses it or keeps all of it. So a handler may be given either, and looks at attributes alone. Of a second, what is
+beyond a millionth is rounded here and cut there. What may be absent is written only where there is some.
 
 A view (`views.py`) has a stand-in too, which skips what the view does not name and counts as an instance of it.
 """
@@ -56,7 +56,10 @@ def lean(model: type[Model]) -> type[Model]:
 
 
 def leaned(value: Model) -> Model:
-    """The stand-in that says what a contract's instance says; the instance itself where there is no room for all."""
+    """The stand-in that says what a contract's instance says; the instance itself where there is no room for all, or
+    where it is a stand-in."""
+    if not isinstance(value, BaseModel):
+        return value
     try:
         made = msgspec.json.decode(value.model_dump_json(), type=lean(type(value)), dec_hook=_judge)
     except _NOT_PLAIN:
@@ -67,8 +70,6 @@ def leaned(value: Model) -> Model:
 @cache
 def _stand_in(model: type[BaseModel], *, skips: bool) -> type[msgspec.Struct]:
     """One that skips what is not named, or one that has no room for it."""
-    if model.__pydantic_decorators__.model_validators or model.__pydantic_decorators__.field_validators:
-        raise _Inexpressible
     methods: dict[str, Any] = {
         name: value
         for base in reversed(model.__mro__)
@@ -76,6 +77,9 @@ def _stand_in(model: type[BaseModel], *, skips: bool) -> type[msgspec.Struct]:
         for name, value in vars(base).items()
         if isinstance(value, FunctionType | property | classmethod) and not name.startswith("__")
     }
+    together = _rules_of_attributes_together(model)
+    if together:
+        methods["__post_init__"] = lambda made: _hold(together, made)
     is_fact = issubclass(model, Event | View)
     if is_fact:
         said = ("TYPE", "TOPIC", "CLASSIFICATION", "SCHEMA_VERSION")
@@ -100,6 +104,20 @@ def _stand_in(model: type[BaseModel], *, skips: bool) -> type[msgspec.Struct]:
         read = partial(_read, cast("type[Event | View]", model), decode, skips=skips)
         made.read = staticmethod(read)  # type: ignore[attr-defined]
     return made
+
+
+def _rules_of_attributes_together(model: type[BaseModel]) -> list[Callable[[Any], Any]]:
+    """What the contract checks once all attributes are read. They are taken to change nothing, as in a frozen model."""
+    decorators = model.__pydantic_decorators__
+    rules = list(decorators.model_validators.values())
+    if decorators.field_validators or any(rule.info.mode != "after" for rule in rules):
+        raise _Inexpressible
+    return [cast("Callable[[Any], Any]", rule.func) for rule in rules]
+
+
+def _hold(rules: Iterable[Callable[[Any], Any]], made: Any) -> None:
+    for rule in rules:
+        rule(made)
 
 
 def _read(model: type[Event | View], decode: Any, value: bytes, *, skips: bool) -> Any:

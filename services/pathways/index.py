@@ -1,6 +1,6 @@
 """The index: the directory in memory, as a search wants to find it.
 
-It is made of the compacted topics `services` and `capacity`, and holds the highest version of each entry. What changes
+It is made of two compacted topics, and holds the highest version of each entry. What changes
 makes a new snapshot, when one is next asked for; one that was handed out stays as it was.
 """
 
@@ -9,8 +9,9 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 from datetime import date, datetime
 from math import inf
 from sys import getsizeof
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
+import msgspec
 import numpy as np
 from pydantic import BaseModel
 
@@ -20,13 +21,14 @@ from contracts.directory import (
     OpeningHours,
     Service,
     ServiceListed,
+    ServiceListedData,
 )
 from contracts.envelope import Event
 from contracts.opening_hours import Timetable
 from contracts.people import Age, Gender, Position
 from contracts.placements import Candidate
 from contracts.topics import Topic
-from services.chassis.lean import leaned
+from services.chassis.lean import lean, leaned
 from services.chassis.reader import Tombstone
 from services.pathways.capacity import CapacityOrder, Status, status
 from services.pathways.columns import NEVER, Columns, Floats, Numbers, Register, Tables, Verdicts
@@ -43,6 +45,10 @@ from services.pathways.criteria import (
 from services.pathways.globe import on_the_globe
 from services.pathways.opening_board import Hours, OpeningBoards
 from services.pathways.search_rules import MOST_TYPES, SearchRules
+
+FOLLOWED = (Topic.SERVICES, Topic.CAPACITY)
+READ = (lean(ServiceListed), lean(CapacityReported))
+"""What it is made of, and as what that is read."""
 
 CAPACITIES: tuple[Status, ...] = ("unknown", "green", "amber", "red")
 
@@ -276,6 +282,8 @@ def sizes_of(value: Any, seen: set[int]) -> int:
     inner: list[Any] = []
     if isinstance(value, BaseModel):
         inner = [value.__dict__, value.model_fields_set, value.model_extra]
+    elif isinstance(value, msgspec.Struct):
+        inner = list(msgspec.structs.astuple(value))
     elif isinstance(value, Mapping):
         inner = list(value.values())
     elif isinstance(value, (tuple, list, set, frozenset)):
@@ -330,28 +338,36 @@ class Index:
     def apply(self, read: Sequence[Event | Tombstone]) -> None:
         """Take in what the topics say. An older version, or one seen before, changes nothing."""
         for one in read:
-            match one:
-                case ServiceListed(data=listed):
-                    self._list(listed.version, listed.service)
-                case CapacityReported(data=reported):
-                    report = self._reported.get(reported.service_id)
-                    if report is None or reported.version > report.version:
-                        self._reported[reported.service_id] = reported
-                        self._newly_reported.add(reported.service_id)
-                case Tombstone(topic=Topic.SERVICES, key=service_id):
-                    known = self._known(service_id)
-                    if known is not None:
-                        # Its version stays, so that an older record that is told late cannot bring it back.
-                        self._put(service_id, known._replace(active=False))
-                case Tombstone(topic=Topic.CAPACITY, key=service_id) if service_id in self._reported:
-                    del self._reported[service_id]
-                    self._newly_reported.add(service_id)
+            if isinstance(one, Tombstone):
+                self._forget(one)
+            elif one.type == ServiceListed.TYPE:  # a stand-in is an instance of no contract
+                self._list(cast("ServiceListedData", one.data))
+            elif one.type == CapacityReported.TYPE:
+                self._report(cast("CapacityReportedData", one.data))
 
-    def _list(self, version: int, service: Service) -> None:
-        known = self._known(service.service_id)
-        if known is None or version > known.version:
-            reported = self._reported.get(service.service_id)
-            self._put(service.service_id, self._snapshot.registers.entry(version, service, reported))
+    def _forget(self, tombstone: Tombstone) -> None:
+        service_id = tombstone.key
+        if tombstone.topic == Topic.SERVICES:
+            known = self._known(service_id)
+            if known is not None:
+                # Its version stays, so that an older record that is told late cannot bring it back.
+                self._put(service_id, known._replace(active=False))
+        elif service_id in self._reported:
+            del self._reported[service_id]
+            self._newly_reported.add(service_id)
+
+    def _list(self, listed: ServiceListedData) -> None:
+        service_id = listed.service.service_id
+        known = self._known(service_id)
+        if known is None or listed.version > known.version:
+            reported = self._reported.get(service_id)
+            self._put(service_id, self._snapshot.registers.entry(listed.version, listed.service, reported))
+
+    def _report(self, reported: CapacityReportedData) -> None:
+        last = self._reported.get(reported.service_id)
+        if last is None or reported.version > last.version:
+            self._reported[reported.service_id] = reported
+            self._newly_reported.add(reported.service_id)
 
     def _known(self, service_id: str) -> Entry | None:
         slot = self._slots.get(service_id)

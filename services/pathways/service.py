@@ -27,7 +27,7 @@ from services.pathways.codes import CodeTable
 from services.pathways.free_slots import FreeSlots
 from services.pathways.handlers import rank
 from services.pathways.http import routes
-from services.pathways.index import Index
+from services.pathways.index import FOLLOWED, READ, Index
 from services.pathways.places_http import routes as places_routes
 from services.pathways.postcodes import Postcodes
 from services.pathways.search_rules import SearchRules
@@ -62,7 +62,7 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     codes = read_table(own.codes, CodeTable)
     order, holidays = CapacityOrder.read(own.capacity_order), public_holidays(environ)
     index = Index(read_table(own.search_rules, SearchRules), order, holidays)
-    listed = service.follows([Topic.SERVICES, Topic.CAPACITY], index.apply, since="beginning")
+    listed = service.follows(FOLLOWED, index.apply, *READ, since="beginning")
     free_slots = FreeSlots()
     service.follows([Topic.DIARIES], free_slots.learn, since="beginning")
     service.ready_when(index.not_ready)
