@@ -160,7 +160,7 @@ async def bursts() -> Figures:
         async def one(name: str, *, warm: bool = False) -> tuple[float, Account]:
             with measured.alone(name) as target:
                 if name == "monolith":
-                    asked = await _closed(target, bodies, CLOSED_WARM_SECONDS if warm else CLOSED_SECONDS)
+                    asked = await closed(target, bodies, CLOSED_WARM_SECONDS if warm else CLOSED_SECONDS)
                     return asked.until_told, asked.account
                 count = WARM if warm else BURST_OF_MESSAGES if name == "messages" else BURST
                 ended = await burst(target, templates, count)
@@ -212,7 +212,7 @@ class ClosedLoop:
     account: Account
 
 
-async def _closed(target: Target, bodies: Sequence[Body], seconds: float) -> ClosedLoop:
+async def closed(target: Target, bodies: Sequence[Body], seconds: float) -> ClosedLoop:
     """So many senders that wait for their answers; held against the tables."""
     with _journal() as journal:
         witness = await Witness.begin(target.kafka, target.prefix, "afterwards")
@@ -258,7 +258,7 @@ async def closed_loops() -> Figures:
         for number in range(ROUNDS + 1):
             for name in names if number % 2 else reversed(names):
                 with measured.alone(name) as target:
-                    asked = await _closed(target, bodies, CLOSED_SECONDS if number else CLOSED_WARM_SECONDS)
+                    asked = await closed(target, bodies, CLOSED_SECONDS if number else CLOSED_WARM_SECONDS)
                 rate, held = asked.answered, asked.account
                 if number:  # the first is to warm up
                     rates[name].append(round(rate, 1))

@@ -10,8 +10,7 @@ import asyncpg
 import pytest
 
 from loadtests.client import Client
-from loadtests.load_bench import AROUND, burst
-from loadtests.load_bench import _closed as closed
+from loadtests.load_bench import AROUND, burst, closed
 from loadtests.material import Body, incidents
 from loadtests.peers import ground, processes
 from loadtests.streams import templates
