@@ -1,12 +1,10 @@
 """The composition root: any set of services in one process, with their routes on one port."""
 
 import asyncio
-import contextlib
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import uvicorn
-from sse_starlette.sse import AppStatus
 
 import services.booking.service
 import services.gateway.service
@@ -19,6 +17,7 @@ from services.chassis.access import users
 from services.chassis.collector import spare_the_collector
 from services.chassis.database import Database
 from services.chassis.http_protocol import BoundedHead
+from services.chassis.http_server import Server
 from services.chassis.identity import Verifier
 from services.chassis.kafka import ADMINISTRATOR, Kafka
 from services.chassis.keys import KeyAddress
@@ -100,7 +99,7 @@ async def serve(
     everything = [*working, *only_answering]
     verifier, following = _verifier(settings)
     app = create_app(everything, verifier)
-    server = _Server(
+    server = Server(
         uvicorn.Config(
             app,
             host=settings.http_host,
@@ -152,17 +151,3 @@ async def _start(working: Sequence[Service], only_answering: Sequence[Service]) 
     await asyncio.gather(
         *(service.start() for service in working), *(service.start(reading=False) for service in only_answering)
     )
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its own signal handling: the process decides when to stop, and stops its services too."""
-
-    def ask_to_stop(self) -> None:
-        """Take no more requests, end the open streams, and finish the answers under way."""
-        self.should_exit = True
-        AppStatus.should_exit = True
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to `serve`."""
-        yield
