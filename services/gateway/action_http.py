@@ -15,7 +15,7 @@ from services.chassis.bodies import received
 from services.chassis.identity import CallerOf
 from services.chassis.problems import Problem
 from services.gateway.answer import Pending
-from services.gateway.asking import let_in, not_now, speaks_for_itself, submitted, traced
+from services.gateway.asking import doorkept, not_now, speaks_for_itself, submitted, traced
 from services.gateway.body import AskedAction, read_action
 from services.gateway.decided import ActionAnswer
 from services.gateway.desks import Desks
@@ -38,7 +38,7 @@ def action_routes(
     new_id: Callable[[], UUID],
 ) -> APIRouter:
     """The gateway's route of actions; the arguments as those of `routes`."""
-    router = APIRouter(tags=["referrals"])
+    router = APIRouter(tags=["referrals"], route_class=doorkept("action", transaction, settings))
 
     @router.post(
         "/referrals/{referral_id}/actions",
@@ -54,7 +54,6 @@ def action_routes(
         seen_version = _version_seen(request)
         if not desks_known():  # who acts may have a desk, which would own the patient
             raise not_now("The gateway is starting and has not read every organisation's desk yet.")
-        await let_in(request, "action", caller.organisation, key, transaction, settings)
         action, digest = read_action(
             await received(request, settings.body_bytes),
             organisation=caller.organisation,

@@ -1,14 +1,16 @@
 """What every request to the gateway says of itself: for whom, under which key; and how what came of it is answered."""
 
-from typing import TypeVar
-from uuid import UUID
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from fastapi import Request, Response
+from fastapi.routing import APIRoute
 
 from contracts.envelope import Event
 from services.chassis import traces
+from services.chassis.attempt_keys import key_of
 from services.chassis.failures import is_transient
-from services.chassis.identity import Caller
+from services.chassis.identity import Caller, caller_of
 from services.chassis.problems import PROBLEM, Problem
 from services.gateway.answer import PENDING, UNKNOWN, Pending
 from services.gateway.handlers import KeyTaken, Known, Result, Settled, Transaction, Unknown
@@ -50,12 +52,30 @@ def traced(event: Told, request: Request) -> Told:
     return event.model_copy(update={"traceparent": traceparent}) if traceparent else event
 
 
-async def let_in(
-    request: Request, kind: Kind, organisation: str, key: UUID, transaction: Transaction, settings: GatewaySettings
-) -> None:
-    """Raises a problem, 429, where there is no room. Asked before the body is read: a refusal is to cost little."""
+def doorkept(kind: Kind, transaction: Transaction, settings: GatewaySettings) -> type[APIRoute]:
+    """A class of routes that look for room before anything else of what is posted is looked at: a refusal is to cost
+    little, for what it takes is taken from those who were let in."""
+
+    class Doorkept(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            answer = super().get_route_handler()
+
+            async def behind_the_door(request: Request) -> Response:
+                if request.method == "POST" and transaction.may_refuse():
+                    await _let_in(request, kind, transaction, settings)
+                return await answer(request)
+
+            return behind_the_door
+
+    return Doorkept
+
+
+async def _let_in(request: Request, kind: Kind, transaction: Transaction, settings: GatewaySettings) -> None:
+    """Raises a problem, 429, where there is no room; and what the route itself would of who asks and of the key."""
+    caller = await caller_of(request, None)
+    speaks_for_itself(request, caller)
     preference = _preference_of(request, settings)
-    refusal = await transaction.refusal(organisation, key, seconds=preference.seconds)
+    refusal = await transaction.refusal(caller.organisation, key_of(request, kind), seconds=preference.seconds)
     if refusal is not None:
         raise _no_room(refusal, preference, kind)
 

@@ -128,11 +128,12 @@ class Transaction:
                 raise
             return Unknown()  # whoever stored it may have told it
 
-    async def refusal(self, organisation: str, key: UUID, *, seconds: float) -> Refusal | None:
-        """Why there is no room for one more, if so: a key that was used needs none. Reads nothing while there is room.
+    def may_refuse(self) -> bool:
+        """Whether there is no room for some: for whom, says `refusal`."""
+        return self.admission.refusal(at_once=True) is not None
 
-        Asked before a body is read, too: under load most are refused, and what that takes those who are let in lack.
-        """
+    async def refusal(self, organisation: str, key: UUID, *, seconds: float) -> Refusal | None:
+        """Why there is no room for one more, if so: a used key needs none. Reads nothing while there is room."""
         refusal = self.admission.refusal(at_once=seconds == 0)
         if refusal is None or await self._was_used(organisation, key):
             return None

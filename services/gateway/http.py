@@ -15,7 +15,7 @@ from services.chassis.failures import is_transient
 from services.chassis.identity import CallerOf
 from services.chassis.problems import Problem
 from services.gateway.answer import Answer, Pending
-from services.gateway.asking import let_in, not_now, response, speaks_for_itself, submitted, traced
+from services.gateway.asking import doorkept, not_now, response, speaks_for_itself, submitted, traced
 from services.gateway.body import read
 from services.gateway.decided import ActionAnswer
 from services.gateway.desks import Desks
@@ -35,7 +35,7 @@ def routes(
     new_id: Callable[[], UUID],
 ) -> APIRouter:
     """The gateway's routes. `desks_known` says whether every desk was read, and one that is missing is not listed."""
-    router = APIRouter(tags=["referrals"])
+    router = APIRouter(tags=["referrals"], route_class=doorkept("submission", transaction, settings))
 
     @router.post(
         "/referrals",
@@ -52,7 +52,6 @@ def routes(
         desk = desks.of(caller.organisation)
         if desk is None:
             raise _without_desk(caller.organisation, known=desks_known())
-        await let_in(request, "submission", caller.organisation, key, transaction, settings)
         submission, digest = read(await received(request, settings.body_bytes), organisation=caller.organisation)
         event = _event(submission, referrer_of(caller), desk, now=clock(), new_id=new_id, settings=settings)
         attempt = NewAttempt(caller.organisation, key, digest, traced(event, request))

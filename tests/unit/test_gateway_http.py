@@ -41,6 +41,10 @@ class Submitted:
         self.result: Result | Exception = Unsettled(REFERRAL)
         self.no_room: Refusal | None = None
 
+    def may_refuse(self) -> bool:
+        """Whether there is no room for some."""
+        return self.no_room is not None
+
     async def refusal(self, _organisation: str, _key: UUID, *, seconds: float) -> Refusal | None:
         """Why there is no room, if so."""
         return self.no_room
