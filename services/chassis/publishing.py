@@ -10,6 +10,7 @@ from opentelemetry.trace import SpanKind
 from contracts.envelope import Event
 from contracts.topics import Topic
 from services.chassis import traces
+from services.chassis.kafka_patches import wait_for_a_partition_as_long_as_is_said
 from services.chassis.metrics import TOLD
 from services.chassis.partitions import partitions_of
 
@@ -85,6 +86,7 @@ class KafkaPublisher:
     """Publishes through a service's broker: `acks=all`, one batch of a partition at a time under way."""
 
     def __init__(self, service: str, broker: KafkaBroker, prefix: str) -> None:
+        wait_for_a_partition_as_long_as_is_said()
         self._service = service
         self._broker = broker
         self._prefix = prefix

@@ -14,12 +14,13 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import Subscription, SubscriptionState
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
+from aiokafka.producer import message_accumulator
 from aiokafka.producer.message_accumulator import MessageAccumulator
 from aiokafka.producer.sender import SendProduceReqHandler
 from aiokafka.protocol.metadata import MetadataResponse_v0
@@ -32,8 +33,9 @@ from faststream.kafka.publisher.producer import AioKafkaFastProducerImpl
 from faststream.kafka.subscriber import usecase
 from faststream.kafka.subscriber.usecase import BatchSubscriber, LogicSubscriber
 
+from services.chassis import kafka_patches
 from services.chassis.asyncpg_patches import ARRAYS, tell_arrays_by_their_types
-from services.chassis.kafka_patches import pause_after_failed_metadata
+from services.chassis.kafka_patches import pause_after_failed_metadata, wait_for_a_partition_as_long_as_is_said
 
 RELIED_ON: list[tuple[Callable[..., Any], str, str]] = [
     (
@@ -211,6 +213,51 @@ def test_the_patch_is_applied_once() -> None:
     once = AIOKafkaClient._metadata_update
     pause_after_failed_metadata()
     assert once is AIOKafkaClient._metadata_update
+
+
+class Clock:
+    """Seconds, that pass while somebody waits."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        """The time now."""
+        return self.now
+
+
+async def added_behind(others: int, monkeypatch: pytest.MonkeyPatch) -> float | None:
+    """After how long a batch has its turn behind others that take 0.3 seconds each; none where it gives up."""
+    clock = Clock()
+    for module in (message_accumulator, kafka_patches):
+        monkeypatch.setattr(module, "time", clock)
+
+    class Other:
+        async def wait_drain(self, timeout: float) -> None:
+            clock.now += 0.3
+            waiting.popleft()
+
+    accumulator = MessageAccumulator(None, 1_000, 0, 10)
+    partition = TopicPartition("submissions", 0)
+    waiting = accumulator._batches[partition]
+    waiting.extend([Other()] * others)
+    builder = accumulator.create_builder()
+    builder.append(timestamp=None, key=b"key", value=b"value")
+    try:
+        await accumulator.add_batch(builder, partition, 10.0)
+    except KafkaTimeoutError:
+        return None
+    return round(clock.now, 1)
+
+
+async def test_an_unpatched_producer_still_gives_up_long_before_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reason for kafka_patches: a submission that was stored was not told, because others were told meanwhile."""
+    with monkeypatch.context() as patch:
+        patch.setattr(MessageAccumulator, "add_batch", inspect.unwrap(MessageAccumulator.add_batch))
+        unpatched = await added_behind(9, monkeypatch)
+        wait_for_a_partition_as_long_as_is_said()
+        patched = [await added_behind(others, monkeypatch) for others in (9, 33, 34)]
+    assert unpatched is None, "it waits as long as it says: delete that part of kafka_patches"
+    assert [2.7, 9.9, None] == patched
 
 
 def test_asyncpg_still_asks_abstract_classes_of_each_element() -> None:
