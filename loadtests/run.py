@@ -114,7 +114,7 @@ async def run(under_way: Run) -> Run:
             async with _prepared(under_way, client):
                 await _under_load(under_way, client)
             under_way.phase = "waiting for what follows"
-            followed = [one for one in under_way.journal.entries if one.referral and one.fate in ("answered", "taken")]
+            followed = [one for one in under_way.journal.entries if one.referral and is_to_end(one)]
             under_way.missing = await witness.wait_for(followed, patience=PATIENCE_SECONDS)
         finally:
             if under_way.sampler is not None:
@@ -125,6 +125,11 @@ async def run(under_way: Run) -> Run:
         under_way.account = await account.close(target, under_way.journal.entries, witness, begun_at)
     under_way.phase = "done"
     return under_way
+
+
+def is_to_end(entry: Entry) -> bool:
+    """Whether an outcome must follow: what was taken in, and what was asked again until it was."""
+    return entry.fate in ("answered", "taken") or (entry.fate == "failed" and entry.kind == "transaction")
 
 
 @asynccontextmanager
@@ -209,6 +214,7 @@ async def _under_load(under_way: Run, client: Client) -> None:
     )
     under_way.ended = time.time()
     over = True
+    await asyncio.gather(*(one.stream.ask_again() for one in under_way.planned))
     under_way.streamed_bytes = sum(await asyncio.gather(*readers))
 
 
@@ -243,4 +249,6 @@ async def closed_loop(
             answered += entry.fate == "answered"
 
     await asyncio.gather(*(sender() for _ in range(senders)))
-    return answered / (time.time() - began)
+    rate = answered / (time.time() - began)
+    await asking.ask_again()
+    return rate

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 from uuid import uuid4
@@ -31,6 +32,9 @@ REQUESTS_AT_ONCE = 50
 EVENTS_AT_ONCE = 1_000
 GATHER_SECONDS = 0.01
 """What is due within so long after a batch of events leaves as the next: at most so late, and late counts."""
+
+ASKED_AGAIN = 20
+"""So often is asked what came of a request that nobody knows the end of."""
 
 TELLINGS = 4
 """Batches of events under way: more would only wait for each other in the producer."""
@@ -63,15 +67,27 @@ class Stream(Protocol):
     async def send(self, moments: Iterator[float], began: float, stopped: Stopped) -> None:
         """Send at these moments, from `began` on; return once each has ended."""
 
+    async def ask_again(self) -> None:
+        """Ask again what nobody knows the end of, as a device does, so that each that was stored is told."""
+
 
 class Requests:
     """A stream over HTTP, a request at a time."""
 
-    def __init__(self, journal: Journal, name: str, kind: str, ask: Callable[[Entry, int], Awaitable[Reply]]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        name: str,
+        kind: str,
+        ask: Callable[[Entry, int], Awaitable[Reply]],
+        reachable: Callable[[int], bool] = lambda _number: False,
+    ) -> None:
         self._journal = journal
         self._name = name
         self._kind = kind
         self._ask = ask
+        self._reachable = reachable
+        self._unknown: list[tuple[int, Entry]] = []
 
     async def send(self, moments: Iterator[float], began: float, stopped: Stopped) -> None:
         """Each request in a task of its own: none waits for another."""
@@ -86,14 +102,31 @@ class Requests:
 
     async def one(self, number: int, moment: float) -> Entry:
         """One request, from the journal to the journal."""
-        entry = Entry(self._name, self._kind, str(uuid4()), moment)
+        entry = Entry(self._name, self._kind, str(uuid4()), moment, self._reachable(number))
         entry.sent = time.time()
+        self._journal.sending([entry])
         reply = await self._ask(entry, number)
         entry.ended = time.time()
         entry.status, entry.error = reply.status, reply.error
         judge(entry, reply)
+        if entry.fate == "failed":
+            self._unknown.append((number, entry))
         self._journal.ended([entry])
         return entry
+
+    async def ask_again(self) -> None:
+        """Under the same key, a few times. In the figures it stays a failure: its sender was left without an answer."""
+        for _ in range(ASKED_AGAIN):
+            left = []
+            for number, entry in self._unknown:
+                again = replace(entry)
+                judge(again, await self._ask(entry, number))
+                entry.referral = again.referral or entry.referral
+                if again.fate in ("failed", "refused"):
+                    left.append((number, entry))
+            self._unknown = left
+            if left:
+                await asyncio.sleep(LOOK_SECONDS)
 
 
 def transactions(
@@ -102,21 +135,16 @@ def transactions(
     """`POST /referrals`, each under a key of its own."""
 
     async def ask(entry: Entry, number: int) -> Reply:
-        body = bodies[number % len(bodies)]
-        entry.reachable = body.reachable
-        journal.sending([entry])
-        return await client.post(
-            "/referrals", body.json, {"Idempotency-Key": entry.id, "Prefer": f"wait={wait_seconds}"}
-        )
+        headers = {"Idempotency-Key": entry.id, "Prefer": f"wait={wait_seconds}"}
+        return await client.post("/referrals", bodies[number % len(bodies)].json, headers)
 
-    return Requests(journal, name, "transaction", ask)
+    return Requests(journal, name, "transaction", ask, lambda number: bodies[number % len(bodies)].reachable)
 
 
 def lookups(journal: Journal, name: str, client: Client, searches: Sequence[dict[str, object]]) -> Requests:
     """`GET /pathways`."""
 
-    async def ask(entry: Entry, number: int) -> Reply:
-        journal.sending([entry])
+    async def ask(_entry: Entry, number: int) -> Reply:
         return await client.get("/pathways", searches[number % len(searches)])
 
     return Requests(journal, name, "lookup", ask)
@@ -164,6 +192,9 @@ class Events:
                 await asyncio.sleep(GATHER_SECONDS)
         while under_way:
             await asyncio.gather(*under_way)
+
+    async def ask_again(self) -> None:
+        """Nothing: what the log may or may not have is told under an id that nobody else has."""
 
     async def _tell(self, together: Due) -> None:
         try:
