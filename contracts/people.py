@@ -10,6 +10,7 @@ OrganisationCode = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{3,12}$")
 """An ODS code: 3 to 12 capital letters and digits."""
 
 Gender = Literal["female", "male", "indeterminate", "unknown"]
+NhsNumber = Annotated[str, StringConstraints(pattern=r"^[0-9]{10}$")]
 Telephone = Annotated[str, StringConstraints(pattern=r"^\+?[0-9 ()-]{3,24}$")]
 
 
@@ -48,7 +49,7 @@ class Contact(Data):
 class PatientIdentity(Data):
     """What travels of the patient beyond triage: a number and a way to be told."""
 
-    nhs_number: Annotated[str, StringConstraints(pattern=r"^[0-9]{10}$")] | None = None
+    nhs_number: NhsNumber | None = None
     contact: Contact = Contact()
 
 

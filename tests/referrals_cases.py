@@ -12,6 +12,7 @@ from contracts.envelope import Event
 from contracts.submissions import AcceptedType
 from services.referrals.cases import Case, Search, place_of
 from services.referrals.deciding import Decider
+from services.referrals.facts import fact_in
 from services.referrals.lifecycle import STATES
 from services.referrals.standing import standing_of
 from tests.referrals_examples import BEGAN, CLOCKS, RECEIVER, REFERRER, asks, confirmed, requested, submitted, triaged
@@ -82,7 +83,7 @@ def outcome(referrer: str = REFERRER) -> BookingConfirmed:
 def case_in(state: str, *, referrer: str = REFERRER, held: BookingConfirmed | None = None) -> Case:
     """A referral in a state, with a held slot where a service has the patient."""
     first = held or outcome(referrer)
-    standing = standing_of(first, version=4, asked=None, clocks=CLOCKS)
+    standing = standing_of(fact_in(first.to_json(), first.type), version=4, asked=None, clocks=CLOCKS)
     place = place_of(first) if state in (*WITH_PLACE, "outcome_given") else None
     standing = standing.model_copy(update={"state": state, "place": place})
     known = state not in FLOW

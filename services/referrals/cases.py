@@ -11,6 +11,7 @@ from contracts.brief import Brief
 from contracts.people import OrganisationCode, Referrer
 from contracts.referrals import Place, Standing
 from contracts.submissions import ServiceId
+from services.referrals.facts import Confirmed
 from services.referrals.lifecycle import IN_FLOW, PlacementWhy, Side
 
 
@@ -106,7 +107,7 @@ def sides_of(
     return frozenset(sides)
 
 
-def place_of(confirmed: BookingConfirmed) -> Place:
+def place_of(confirmed: BookingConfirmed | Confirmed) -> Place:
     """The place that booking held."""
     told = confirmed.data
     return Place(

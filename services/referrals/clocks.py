@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contracts.bookings import HeldHour
+from contracts.envelope import LAST_INSTANT
 from contracts.placements import Candidate
 from contracts.referrals import Clocks
 from contracts.submissions import ServiceType
@@ -92,7 +93,7 @@ class ClockTable(VersionedTable):
         return Clocks(
             acknowledge_by=_by(confirmed_at, row.acknowledge_minutes, held.starts_at),
             answer_by=held.acceptance_due or _by(confirmed_at, row.answer_minutes, held.starts_at),
-            outcome_by=(expected or confirmed_at) + timedelta(minutes=row.outcome_minutes),
+            outcome_by=_by(expected or confirmed_at, row.outcome_minutes, None),
         )
 
     def acknowledge_by(self, held: Held, confirmed_at: datetime) -> datetime | None:
@@ -111,5 +112,5 @@ def slot_end(held: Held) -> datetime | None:
 def _by(start: datetime, minutes: int | None, at_the_latest: datetime | None) -> datetime | None:
     if minutes is None:
         return None
-    by = start + timedelta(minutes=minutes)
+    by = min(start + timedelta(minutes=minutes), LAST_INSTANT)
     return by if at_the_latest is None else min(by, at_the_latest)

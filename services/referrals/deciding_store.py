@@ -32,6 +32,7 @@ from services.referrals.cases import Case, Search
 from services.referrals.clocks import ClockTable
 from services.referrals.deciding import UNWILLING, Cause, Decider
 from services.referrals.escalating import escalated
+from services.referrals.facts import Confirmed, Exhausted, Fact, fact_in
 from services.referrals.lifecycle import IN_FLOW, transition_of
 from services.referrals.standing import standing_of
 from services.referrals.state import DECIDED, RANK
@@ -307,7 +308,7 @@ class Decisions:
             if fact["event_id"] in ids:
                 batch.known.add(fact["event_id"])
             if fact["cause"] in ids:
-                batch.told[fact["cause"]].append(_read(fact))
+                batch.told[fact["cause"]].append(Event.KNOWN[fact["type"]].read(fact["body"].encode()))
         searches_of: dict[UUID, list[asyncpg.Record]] = defaultdict(list)
         for search in searches:
             searches_of[search["referral_id"]].append(search)
@@ -332,7 +333,8 @@ class Decisions:
         (stands,) = (fact for fact in facts if fact["stands"])
         standing = standing_of(_read(stands), version=row["version"], asked=asked, clocks=self._clocks)
         place = standing.place and standing.place.placement_id
-        briefs = [_read(fact).data.brief for fact in facts if fact["type"] in OUTCOMES]  # type: ignore[attr-defined]
+        ended = [_read(fact) for fact in facts if fact["type"] in OUTCOMES]
+        briefs = [one.data.brief for one in ended if isinstance(one, Confirmed | Exhausted)]
         given_back = [
             BookingWithdrawn.read(fact["body"].encode()).data for fact in facts if fact["type"] == BookingWithdrawn.TYPE
         ]
@@ -347,8 +349,8 @@ class Decisions:
         )
 
 
-def _read(fact: Mapping[str, Any] | asyncpg.Record) -> Event:
-    return Event.KNOWN[fact["type"]].read(fact["body"].encode())
+def _read(fact: Mapping[str, Any] | asyncpg.Record) -> Fact | Event:
+    return fact_in(fact["body"].encode(), fact["type"])
 
 
 def _keep(batch: _Batch, cause: Event, case: Case | None, effects: Sequence[Event]) -> None:

@@ -10,10 +10,10 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, Field
 
 from contracts.envelope import effect_id
-from contracts.people import Desk
+from contracts.people import Desk, Referrer
 from contracts.referrals import FINISHED, DuplicateSuspectedData, ReferralDuplicateSuspected
 from services.referrals.cases import Case
-from services.referrals.facts import PatientDescribed, Sender
+from services.referrals.facts import PatientDescribed
 
 SOURCE = "onward/referrals"
 
@@ -66,7 +66,7 @@ def marks_of(patient: PatientDescribed, key: bytes) -> Marks:
     return Marks(number, _hash(key, "name", name, str(round(patient.age.in_days)), patient.gender))
 
 
-def mark_of_sender(sender: Sender, key: bytes) -> bytes:
+def mark_of_sender(sender: Referrer, key: bytes) -> bytes:
     """By what it is known that somebody else sent a referral: another organisation, or another person of the same."""
     return _hash(key, "sender", sender.organisation, sender.practitioner)
 

@@ -12,7 +12,7 @@ from services.chassis.database import Connection, Database
 from services.referrals.clocks import ClockTable
 from services.referrals.deciding_store import Decisions
 from services.referrals.duplicates import Pair, mark_of_sender, marks_of, suspected
-from services.referrals.facts import Referred
+from services.referrals.facts import Submitted
 
 EVERY_SECONDS = 1.0
 AT_ONCE = 200
@@ -109,7 +109,7 @@ class Duplicates:
             if not rows:
                 return 0
             key: bytes = await connection.fetchval(KEY)
-            came = [(row["position"], Referred.read(row["body"].encode())) for row in rows]
+            came = [(row["position"], Submitted.read(row["body"].encode())) for row in rows]
             earliest = min(event.time for _, event in came)
             await connection.execute(FORGET, earliest - self._within)
             await connection.execute(KEEP, *_columns(came, key))
@@ -138,7 +138,7 @@ class Duplicates:
         await connection.execute(SUSPECT, *columns)
 
 
-def _columns(came: Sequence[tuple[int, Referred]], key: bytes) -> list[list[Any]]:
+def _columns(came: Sequence[tuple[int, Submitted]], key: bytes) -> list[list[Any]]:
     """Arguments of KEEP."""
     marks = [marks_of(event.data.submission.patient, key) for _, event in came]
     return [

@@ -1,15 +1,21 @@
-"""What this service reads of each fact of the flow. It stores the rest as it came, and does not parse it."""
+"""What this service reads of each fact of the flow. It stores the rest as it came, and does not parse it.
 
-from typing import Literal
+All that is read of a stored fact by itself, when a time has passed or two referrals are compared, is named here: what
+is stored can be read again, whatever else is wrong with it.
+"""
+
+from typing import Annotated, Literal
 from uuid import UUID
 
+from pydantic import StringConstraints
+
 from contracts.bookings import BookingConfirmed, BookingExhausted, BookingReleased, HeldHour
-from contracts.brief import Acuity
+from contracts.brief import Acuity, Brief
 from contracts.envelope import Event, Instant
 from contracts.notifications import NotificationSent
-from contracts.people import Age, Desk, Gender, OrganisationCode
+from contracts.people import Age, Contact, Desk, Gender, NhsNumber, PatientIdentity, Referrer
 from contracts.placements import BookingRequested, Candidate
-from contracts.submissions import ReferralSubmitted
+from contracts.submissions import ReferralSubmitted, SlotMinutes
 from contracts.triage import ReferralTriaged
 from services.chassis.views import Part, View
 
@@ -56,19 +62,31 @@ class Fact(View):
     """The referral."""
 
 
-class _Organisation(Part):
-    organisation: OrganisationCode
-
-
 class _Brief(Part):
     answer_by: Instant
     acuity: Acuity
-    referrer: _Organisation
+    patient: PatientIdentity
+    referrer: Referrer
     desk: Desk
 
 
+class PatientDescribed(Part):
+    """By what a patient is told apart, and how one may be told."""
+
+    nhs_number: NhsNumber | None = None
+    contact: Contact = Contact()
+    name: str | None = None
+    age: Age | None = None
+    gender: Gender = "unknown"
+
+
+class _Submission(Part):
+    patient: PatientDescribed
+
+
 class _SubmittedData(Part):
-    referrer: _Organisation
+    submission: _Submission
+    referrer: Referrer
     desk: Desk
     answer_by: Instant
 
@@ -77,40 +95,8 @@ class Submitted(Fact):
     """`referral.submitted`."""
 
     TYPE = ReferralSubmitted.TYPE
-    data: _SubmittedData
-
-
-class PatientDescribed(Part):
-    """By what a patient is told apart."""
-
-    nhs_number: str | None = None
-    name: str | None = None
-    age: Age | None = None
-    gender: Gender = "unknown"
-
-
-class _Described(Part):
-    patient: PatientDescribed
-
-
-class Sender(_Organisation):
-    """Who referred."""
-
-    practitioner: str
-
-
-class _ReferredData(Part):
-    submission: _Described
-    referrer: Sender
-    desk: Desk
-
-
-class Referred(Fact):
-    """`referral.submitted` again, as far as it says who was referred by whom."""
-
-    TYPE = ReferralSubmitted.TYPE
     time: Instant
-    data: _ReferredData
+    data: _SubmittedData
 
 
 class _Briefed(Part):
@@ -131,22 +117,19 @@ class Requested(Fact):
     data: _Briefed
 
 
-class _PlacementBrief(_Brief):
-    placement_id: UUID
-
-
 class _EndedData(Part):
-    brief: _PlacementBrief
+    brief: Brief
+    """Whole: a further search begins with it."""
 
 
 class _ConfirmedData(_EndedData):
     outcome: Literal["slot_held", "place_held", "delivered"]
     service: Candidate
     starts_at: Instant | None = None
-    slot_minutes: int | None = None
+    slot_minutes: SlotMinutes | None = None
     acceptance_due: Instant | None = None
     hour: HeldHour | None = None
-    reference: str
+    reference: Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
     owner: Desk
     due: Instant
     next_step: str

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
+from pydantic import ValidationError
+
 from contracts.actions import ReferralActionRequested
 from contracts.bookings import BookingConfirmed, BookingDisplaced, BookingExhausted
 from contracts.envelope import Event
 from services.chassis.dead_letters import DeadLetter
+from services.chassis.failures import Poison
 from services.referrals.deciding import Cause
 from services.referrals.deciding_store import Decisions
 from services.referrals.facts import Confirmed, Exhausted, Fact, is_of_further_placement
@@ -43,8 +46,12 @@ async def decide(
 
 
 def _whole(ended: Confirmed | Exhausted) -> BookingConfirmed | BookingExhausted:
+    """All of an outcome, for it is passed on. Raises Poison for one that is not what its contract says."""
     contract = BookingConfirmed if isinstance(ended, Confirmed) else BookingExhausted
-    return contract.read(ended.to_json())
+    try:
+        return contract.read(ended.to_json())
+    except ValidationError:
+        raise Poison(ended.id, f"it is to be decided about, and is no {contract.TYPE} as its contract has it") from None
 
 
 async def keep(dead: Sequence[DeadLetter], *, letters: DeadLetterBox) -> list[Event]:

@@ -71,7 +71,8 @@ class History:
     ) -> ReferralNow:
         """The referral as it stands, for somebody of an organisation, who may know of these duplicates."""
         row = self._rows[-1]
-        standing = standing_of(self._fact(self.last), version=self.last, asked=row["asked"], clocks=self._clocks)
+        fact = fact_in(row["body"].encode(), row["type"])
+        standing = standing_of(fact, version=self.last, asked=row["asked"], clocks=self._clocks)
         sides = sides_of(organisation, row["referrer"], row["receiver"])
         return ReferralNow(
             **_members(self.version(self.last)),

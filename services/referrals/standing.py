@@ -2,32 +2,27 @@
 
 from uuid import UUID
 
-from contracts.bookings import BookingConfirmed, BookingExhausted
 from contracts.envelope import Event
 from contracts.people import PatientIdentity
-from contracts.placements import BookingRequested
 from contracts.referrals import Moved, Standing
-from contracts.submissions import ReferralSubmitted
-from contracts.triage import ReferralTriaged
 from services.referrals.cases import place_of
 from services.referrals.clocks import ClockTable
-from services.referrals.facts import fact_in
+from services.referrals.facts import Confirmed, Exhausted, Fact, Requested, Submitted, Triaged
 from services.referrals.state import clocks_of, state_said_by
 
 
-def standing_of(fact: Event, *, version: int, asked: UUID | None, clocks: ClockTable) -> Standing:
+def standing_of(fact: Fact | Event, *, version: int, asked: UUID | None, clocks: ClockTable) -> Standing:
     """Where the referral stands from this fact on. `asked` is the open search, which later facts may have begun."""
-    if isinstance(fact.data, Moved):
+    if isinstance(fact, Event) and isinstance(fact.data, Moved):
         return fact.data.standing.model_copy(update={"asked": asked})
-    seen = fact_in(fact.to_json(), fact.type)
-    said = state_said_by(seen, clocks)
+    said = state_said_by(fact, clocks)
     assert said is not None
     match fact:
-        case ReferralSubmitted(data=data):
+        case Submitted(data=data):
             desk, referrer = data.desk, data.referrer
             of = data.submission.patient
             patient = PatientIdentity(nhs_number=of.nhs_number, contact=of.contact)
-        case ReferralTriaged() | BookingRequested() | BookingConfirmed() | BookingExhausted():
+        case Triaged() | Requested() | Confirmed() | Exhausted():
             brief = fact.data.brief
             desk, referrer, patient = brief.desk, brief.referrer, brief.patient
         case _:
@@ -39,8 +34,8 @@ def standing_of(fact: Event, *, version: int, asked: UUID | None, clocks: ClockT
         due=said.due,
         next_step=said.next_step,
         acuity=said.acuity,
-        place=place_of(fact) if isinstance(fact, BookingConfirmed) else None,
-        clocks=clocks_of(seen, clocks),
+        place=place_of(fact) if isinstance(fact, Confirmed) else None,
+        clocks=clocks_of(fact, clocks),
         asked=asked,
         desk=desk,
         referrer=referrer,

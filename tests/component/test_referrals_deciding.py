@@ -22,7 +22,7 @@ from services.chassis.settings import Settings
 from services.referrals.cases import Case
 from services.referrals.deciding import Decider
 from services.referrals.deciding_store import Decisions
-from services.referrals.facts import fact_in
+from services.referrals.facts import Fact, fact_in
 from services.referrals.handlers import decide
 from services.referrals.news import News
 from services.referrals.service import MIGRATIONS
@@ -71,7 +71,7 @@ class Desk:
         """Another process that decides."""
         return Decisions(self.own, lambda: self.now, CLOCKS, Outbox(self.own, RecordingPublisher()))  # type: ignore[arg-type]
 
-    async def read(self, *events: Event) -> list[Event]:
+    async def read(self, *events: Fact | Event) -> list[Event]:
         """Read events as they come off the log; what is told of them."""
         came = [fact_in(event.to_json(), event.type) for event in events]
         return await decide(came, referrals=self.referrals, decisions=self.decisions, news=self.news)
@@ -273,6 +273,19 @@ async def test_a_session_of_an_unknown_placement_goes_to_a_person(desk: Desk) ->
         await desk.read(displaced(outcome))
 
 
+async def test_an_outcome_that_is_decided_about_and_is_wrong_goes_to_a_person(desk: Desk) -> None:
+    """Of a further placement the whole is read: what its contract refuses is put aside, and is no bug."""
+    referral = uuid4()
+    await desk.read(*placed(referral)[:4])
+    (search,) = await desk.read(asks(referral, REBOOK, organisation=REFERRER))
+    assert isinstance(search, PlacementRequested)
+    whole = confirmed(searched_again(search)).to_json()
+    wrong = whole.replace(b'"tried":[]', b'"tried":7')
+    assert whole != wrong
+    with pytest.raises(Poison):
+        await desk.read(fact_in(wrong, BookingConfirmed.TYPE))
+
+
 async def test_an_action_waits_for_a_confirmation_that_is_not_read_yet(desk: Desk) -> None:
     """The service was told by booking and accepts at once: held back, not refused; others are answered meanwhile."""
     referral, other = uuid4(), uuid4()
@@ -345,7 +358,7 @@ async def test_an_outcome_waits_for_what_asked_for_its_search(desk: Desk) -> Non
 def desk_decides(referral: UUID, action: Event) -> tuple[Event, PlacementRequested]:
     """What a process that has read everything tells of a rebooking of a patient who is placed."""
     _, outcome = await_outcome(referral)
-    standing = standing_of(outcome, version=1, asked=None, clocks=CLOCKS)
+    standing = standing_of(fact_in(outcome.to_json(), outcome.type), version=1, asked=None, clocks=CLOCKS)
     place = standing.place
     assert place is not None
     case = Case(

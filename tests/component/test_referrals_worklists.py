@@ -1,5 +1,6 @@
 """Due times, worklists and the search on a real PostgreSQL."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,6 +8,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from pydantic import ValidationError
 
 from contracts import actions
 from contracts.envelope import Event
@@ -15,7 +17,7 @@ from services.chassis.kafka import Kafka
 from services.chassis.outbox import Outbox
 from services.chassis.settings import Settings
 from services.referrals.deciding_store import Decisions
-from services.referrals.facts import fact_in
+from services.referrals.facts import Fact, fact_in
 from services.referrals.handlers import decide
 from services.referrals.news import News
 from services.referrals.service import MIGRATIONS
@@ -33,6 +35,11 @@ REJECT = actions.Reject(action="reject", reason="no-capacity")
 CANCEL = actions.Cancel(action="cancel", reason="patient-better")
 
 
+ESCALATED = """
+select referral_id, count(*) from facts where type = 'referral.escalated' group by referral_id
+"""
+
+
 class Desk:
     """The service's tables, at a time that a test sets."""
 
@@ -44,7 +51,7 @@ class Desk:
         self.decisions = Decisions(own, lambda: self.now, CLOCKS, outbox)
         self.worklists = Worklists(own, CLOCKS)
 
-    async def read(self, *events: Event) -> list[Event]:
+    async def read(self, *events: Fact | Event) -> list[Event]:
         """Read events as they come off the log."""
         came = [fact_in(event.to_json(), event.type) for event in events]
         return await decide(came, referrals=self.referrals, decisions=self.decisions, news=News())
@@ -93,6 +100,24 @@ async def test_what_nobody_did_comes_back_to_the_desk(desk: Desk) -> None:
         stands.escalations,
         tuple(told),
     )
+
+
+@pytest.mark.parametrize("last", range(4))
+async def test_a_fact_that_is_wrong_where_nobody_looked_stops_nobody(desk: Desk, last: int) -> None:
+    """Its contract refuses it, and it was stored all the same: its referral comes back to the desk as any other."""
+    good, bad = uuid4(), uuid4()
+    before, wrong = placed(bad)[:last], placed(bad)[last]
+    document = json.loads(wrong.to_json())
+    data = document["data"]
+    part = data if "tried" in data else data.get("brief") or data["submission"]
+    part["tried" if part is data else "position"] = 7
+    value = json.dumps(document).encode()
+    with pytest.raises(ValidationError):
+        type(wrong).read(value)
+    await desk.read(*before, fact_in(value, wrong.type), *placed(good)[:3])
+    desk.now = LATER
+    assert 2 == await desk.decisions.escalate(LATER - timedelta(seconds=5))
+    assert {(good, 1), (bad, 1)} == {(row[0], row[1]) for row in await desk.rows(ESCALATED)}
 
 
 async def test_a_due_time_passes_once(desk: Desk) -> None:

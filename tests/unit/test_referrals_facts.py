@@ -3,18 +3,26 @@
 from uuid import UUID
 
 import pytest
+from hypothesis import given, settings
 from pydantic import ValidationError
 
 from contracts.envelope import Event
 from contracts.topics import Topic
-from services.chassis.decoding import Unreadable, decode
-from services.referrals.facts import Fact, FactType, fact_in
+from services.chassis.decoding import Record, Unreadable, decode
+from services.referrals.cases import Case
+from services.referrals.escalating import escalated
+from services.referrals.facts import Confirmed, Exhausted, Fact, FactType, Requested, Submitted, Triaged, fact_in
 from services.referrals.service import READS
-from tests.recording import record_of
-from tests.referrals_examples import placed, submitted, unplaced
+from services.referrals.standing import standing_of
+from tests.recording import read_again, record_of
+from tests.referrals_examples import BEGAN, CLOCKS, placed, submitted, unplaced
+from tests.unit.test_every_topic import mutated
 
 REFERRAL = UUID(int=7, version=4)
 EVENTS = {event.type: event for event in placed(REFERRAL) + unplaced(REFERRAL)}
+READ_AS = {fact.TYPE: fact for facts in READS.values() for fact in facts}
+FLOW = [one.TYPE for one in (Submitted, Triaged, Requested, Confirmed, Exhausted)]
+"""Those that say where a referral stands, which is read of them again."""
 
 
 @pytest.mark.parametrize("type", list(EVENTS))
@@ -46,6 +54,21 @@ def test_a_subject_that_is_no_referral_is_unreadable() -> None:
     event = submitted(REFERRAL).model_copy(update={"subject": "nobody"})
     with pytest.raises(Unreadable, match="/subject"):
         decode(record_of(event), {fact.TYPE: fact for fact in READS[type(event).TOPIC]})  # type: ignore[arg-type]
+
+
+@settings(deadline=None, max_examples=300)
+@given(mutated(FLOW))
+def test_whatever_is_stored_can_be_given_back_to_its_desk(value: bytes) -> None:
+    """However wrong a record is: one that is not buried is read again when its time has passed, and told of."""
+    for type_ in FLOW:
+        try:
+            fact = decode(Record("flow", 0, 0, b"", value, (("type", type_.encode()),)), READ_AS)
+        except Unreadable:
+            continue
+        assert isinstance(fact, Fact)
+        standing = standing_of(fact_in(value, type_), version=1, asked=None, clocks=CLOCKS)
+        _, told = escalated(Case(referral=fact.subject, standing=standing), now=BEGAN, clocks=CLOCKS)
+        assert standing.desk == read_again(told).data.standing.owner
 
 
 def test_a_fact_without_what_is_read_of_it_is_refused() -> None:
