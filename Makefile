@@ -71,7 +71,7 @@ test: install ## Run every test but the long ones, on a real Kafka and PostgreSQ
 	$(BIN)/pytest -m alone
 
 test-fast: install ## Run the tests that need no Kafka and no PostgreSQL.
-	$(BIN)/pytest $(SPREAD) -m "not backing and not exact and not locust and not alone"
+	$(BIN)/pytest $(SPREAD) --dist worksteal -m "not backing and not exact and not locust and not alone"
 
 lint: install ## Check the code's form and that imports go one way only.
 	$(BIN)/ruff check .
