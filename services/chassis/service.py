@@ -57,7 +57,7 @@ SOON = Patience(50, 65_536)
 AT_LEISURE = Patience(150, 65_536)
 RARELY = Patience(1_000)
 
-COMMIT_SECONDS = 0.25
+COMMIT_SECONDS = 0.5
 MAX_POLL_SECONDS = 5 * HANDLER_SECONDS
 """Kafka expels a member that does not poll for so long, although it heartbeats."""
 
