@@ -27,7 +27,8 @@ position = {{ latitude = 52.899, longitude = -1.203 }}
 telephone = "01632 960150"
 age_from = {{ value = {age}, unit = "years" }}
 booking = "slots"
-[[services.sessions]]
+"""
+SESSIONS = """[[services.sessions]]
 days = [{days}]
 begins = "00:00"
 ends = "24:00"
@@ -45,7 +46,13 @@ where b.released_at is null and p.referral_id = any(%s)
 
 def service(name: str, organisation: str, *, capacity: int = 50, age: int = 18, days: str = EVERY_DAY) -> str:
     """A service near every patient of these journeys, as a directory file has it."""
-    return SERVICE.format(service=name, organisation=organisation, capacity=capacity, age=age, days=days)
+    sessions = SESSIONS.format(capacity=capacity, days=days)
+    return SERVICE.format(service=name, organisation=organisation, age=age) + sessions
+
+
+def diary_elsewhere(name: str, organisation: str, address: str) -> str:
+    """The same, of one whose receiver keeps its diary."""
+    return SERVICE.format(service=name, organisation=organisation, age=18) + f'diary = {{ address = "{address}" }}\n'
 
 
 @dataclass(frozen=True)

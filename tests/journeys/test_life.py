@@ -17,7 +17,8 @@ from services.cli.directory import SHIPPED, load
 from services.cli.facts import DECIDED
 from services.cli.watching import BEGINNING, Filters, follow
 from tests.conftest import broken_in, empty_database, new_prefix
-from tests.journeys.acting import PATIENCE_SECONDS, World, at_last, service
+from tests.diaries_elsewhere import receiver
+from tests.journeys.acting import PATIENCE_SECONDS, World, at_last, diary_elsewhere, service
 from tests.journeys.conftest import make_topics
 from tests.running import System
 
@@ -40,6 +41,12 @@ DIRECTORY = (
     + service("full", FIRST, capacity=1)
     + service("for-the-very-old", SECOND, age=110)
 )
+
+
+TO_THE_SERVICE = """
+select text from notification.messages_as_they_stand
+where referral = %s and reason = 'booking.confirmed' and audience = 'service'
+"""
 
 
 @dataclass(frozen=True)
@@ -345,6 +352,49 @@ async def test_who_waits_for_a_full_service_is_given_the_place_that_is_freed(wor
     assert {"service", "referrer", "patient"} == await world.told(waiting, "referral.rebooked")
     await world.holds_nothing(holding[0])
     assert [waiting] == world.holding([waiting])
+
+
+async def test_a_receiver_that_keeps_its_own_diary_has_the_patient_in_its_hour(
+    world: World, whole: Whole, tmp_path: Path
+) -> None:
+    """Asked over HTTP, it has the patient booked: its time is what the crew and both desks read, its own reference what
+    its team is told. After the outcome it is to hold nothing any more."""
+    at = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=45)
+    async with receiver() as other:
+        other.offers(at)
+        listed = diary_elsewhere("elsewhere", SECOND, other.address)
+        await asyncio.to_thread(whole.lists, listed, tmp_path)
+        await at_last(lambda: is_found(world, "elsewhere"), "the search knows of it")
+
+        answer = await world.placed("elsewhere")
+        referral = answer["referral_id"]
+        [booked] = other.alive.values()
+        await world.stands(referral, "placed")
+        reads = [(await world.read(organisation, referral)).json() for organisation in (TRUST, SECOND)]
+        assert ["elsewhere"] * 3 == [answer["service"]["id"], *(one["service"]["service_id"] for one in reads)]
+        assert [at] * 3 == [datetime.fromisoformat(one["starts_at"]) for one in (answer, *reads)]
+        assert {"service", "referrer", "patient"} == await world.told(referral, "booking.confirmed")
+        [(text,)] = await asyncio.to_thread(world.asked, TO_THE_SERVICE, referral)
+        assert booked.reference in text
+
+        await world.done(SECOND, referral, "see")
+        await world.done(SECOND, referral, "give_outcome", kind="treated-and-discharged")
+        await world.holds_nothing(referral)
+
+        async def given_back() -> bool:
+            return not other.alive
+
+        await at_last(given_back, "the receiver holds nothing")
+        await asyncio.to_thread(whole.lists, f"{listed}active = false\n", tmp_path)
+
+
+async def is_found(world: World, service: str) -> bool:
+    """Whether a search knows of a service."""
+    address = f"{world.system.url(world.gateway)}/pathways/explanation"
+    asked = {"service": service, "latitude": 52.9, "longitude": -1.2, "type": 146}
+    response = await world.client.get(address, params=asked, headers=world.headers(TRUST))
+    assert response.status_code in (200, 404), response.text
+    return response.status_code == httpx.codes.OK
 
 
 async def test_every_refusal_says_why_and_moves_nothing(world: World) -> None:
