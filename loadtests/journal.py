@@ -5,7 +5,8 @@ times and statuses, and nothing of any patient.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self, TextIO
@@ -47,6 +48,8 @@ class Journal:
     def __init__(self, file: TextIO) -> None:
         self._file = file
         self.entries: list[Entry] = []
+        self.fates: defaultdict[str, Counter[Fate]] = defaultdict(Counter)
+        """Of each stream, how many there are of each fate."""
 
     @classmethod
     def begin(cls, file: Path) -> Self:
@@ -58,14 +61,18 @@ class Journal:
         said = []
         for one in entries:
             self.entries.append(one)
+            self.fates[one.stream]["under_way"] += 1
             said.append(
                 f'{{"stream":"{one.stream}","kind":"{one.kind}","id":"{one.id}","due":{one.due:.6f},"sent":{one.sent:.6f},'
                 f'"referral":"{one.referral}","reachable":{json.dumps(one.reachable)}}}\n'
             )
         self._file.write("".join(said))
 
-    def ended(self, entries: Iterable[Entry]) -> None:
+    def ended(self, entries: Sequence[Entry]) -> None:
         """This came back of these."""
+        for one in entries:
+            self.fates[one.stream].subtract(["under_way"])
+            self.fates[one.stream][one.fate] += 1
         self._file.write(
             "".join(
                 f'{{"id":"{one.id}","ended":{one.ended:.6f},"fate":"{one.fate}","status":{one.status},'

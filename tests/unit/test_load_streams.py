@@ -29,13 +29,15 @@ async def test_what_nobody_knows_the_end_of_is_asked_again_under_its_key(tmp_pat
 
 
 async def test_what_was_answered_is_not_asked_again(tmp_path: Path) -> None:
-    """Nor what was refused."""
+    """Nor what was refused; the journal knows how many there are of each fate."""
     replies = [PENDING, Reply(429, b"{}")]
 
     async def ask(_entry: Entry, _number: int) -> Reply:
         return replies.pop(0)
 
-    requests = Requests(Journal.begin(tmp_path / "journal.jsonl"), "refer", "transaction", ask)
+    journal = Journal.begin(tmp_path / "journal.jsonl")
+    requests = Requests(journal, "refer", "transaction", ask)
     fates = [(await requests.one(number, 0.0)).fate for number in range(2)]
     await requests.ask_again()
     assert ["taken", "refused"] == fates
+    assert {"taken": 1, "refused": 1, "under_way": 0} == journal.fates["refer"]
