@@ -38,7 +38,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SPREAD := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test test-fast lint types bench bench-booking bench-directory bench-load bench-pathways sizing faults exact fuzz alerts docs locust lock clean
+.PHONY: help install demo up down test test-fast lint types bench bench-booking bench-directory bench-load bench-pathways sweep sizing faults exact fuzz alerts docs locust lock clean
 
 help: ## List every habit with a sentence.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ bench: install ## Measure throughput and latency; the figures go to build/bench/
 
 bench-load: install ## Measure under load, beside what users would pick instead; build/bench/load.json. Takes half an hour.
 	$(BIN)/python -m loadtests.load_bench
+
+sweep: install ## Find the settings with which the peers do best; build/bench/sweep.json. Takes ten minutes.
+	$(BIN)/python -m loadtests.peers.sweep
 
 sizing: install ## Write docs/sizing.md, past this machine on paper, from costs that are measured first.
 	$(BIN)/python -m loadtests.sizing --measure

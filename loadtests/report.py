@@ -103,18 +103,23 @@ def _key(value: str, what: str) -> str:
 def _keys(run: Run, result: Mapping[str, Any], by_tag: Mapping[str, HdrHistogram]) -> list[tuple[str, str]]:
     seconds = max(result["until_all_was_told_s"], 1e-9)
     account = run.account
-    keys = [
-        (f"{account.sent:,}", "sent"),
-        (f"{account.outcomes / seconds:,.0f} /s", "referrals ended, from the first request to the last message"),
-        (f"{seconds:,.1f} s", "until all was told"),
-    ]
+    keys = [(f"{account.sent:,}", "sent")]
+    if account.outcomes:
+        keys += [
+            (f"{account.outcomes / seconds:,.0f} /s", "referrals ended, from the first request to the last message"),
+            (f"{seconds:,.1f} s", "until all was told"),
+        ]
     for one in run.planned:
         name, tag = one.load.name, f"{one.load.name}.told" if one.load.kind == "event" else one.load.name
         if tag in by_tag:
             for percentile in (50, 99):
                 what = f"p{percentile} of {name}" + (" until all was told" if one.load.kind == "event" else "")
                 keys.append((f"{histograms.milliseconds(by_tag[tag], percentile):,.1f} ms", what))
-    keys += [(f"{account.refused:,}", "refused"), (f"{account.lost:,} / {account.doubled:,}", "lost / doubled")]
+    keys += [
+        (f"{account.refused:,}", "refused"),
+        (f"{account.failed:,}", "failed: left without an answer"),
+        (f"{account.lost:,} / {account.doubled:,}", "lost / doubled"),
+    ]
     return keys
 
 

@@ -57,7 +57,7 @@ def messages(kafka: Kafka, database: str) -> Peer:
     return Peer("messages", database, parts)
 
 
-def monolith(database: str, keys: Path, *, workers: int = 2, pool: int = 8, room: int = 1000) -> Peer:
+def monolith(database: str, keys: Path, *, workers: int = 2, pool: int = 16, room: int = 1000) -> Peer:
     """Peer (a), once it answers."""
     port = free_port(PORTS.start, PORTS)
     told = {"PEER_DATABASE": database, "PEER_KEYS": str(keys), "PEER_POOL": str(pool), "PEER_ROOM": str(room)}
