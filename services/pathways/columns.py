@@ -37,7 +37,7 @@ class Columns(NamedTuple):
     clinical: Number
     """Symptom groups, dispositions and referral roles."""
     codes: Codes
-    """Four numbers each: whom it takes, its areas, who commissions it, and its hours (`index.Registers`)."""
+    """Four numbers each: whom it takes, its areas, who commissions it, and its hours (`entries.Registers`)."""
     red_until: Float
     """When its report that it is full runs out, in seconds of the epoch; before all time where there is none."""
     capacity: Small

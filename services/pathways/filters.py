@@ -21,8 +21,9 @@ from services.pathways.criteria import (
     TIES,
     Criterion,
 )
+from services.pathways.entries import CAPACITIES
 from services.pathways.globe import METRES, metres_of
-from services.pathways.index import CAPACITIES, Snapshot
+from services.pathways.index import Snapshot
 from services.pathways.opening_board import NOT_KNOWN
 from services.pathways.wishes import PROPOSAL, Wishes
 

@@ -15,8 +15,9 @@ from services.chassis.lean import written
 from services.chassis.problems import Fault, faults_of
 from services.pathways.capacity import Standing, Status, standing
 from services.pathways.codes import CodeTable
+from services.pathways.entries import Entry
 from services.pathways.free_slots import FreeSlots
-from services.pathways.index import Entry, Snapshot
+from services.pathways.index import Snapshot
 from services.pathways.places import kind_of
 from services.pathways.reasons import ages_in_words
 from services.pathways.request import (

@@ -7,8 +7,9 @@ from contracts.directory import SERVICE_TYPES
 from contracts.opening_hours import LONDON
 from services.pathways.asked import session_minutes
 from services.pathways.criteria import COMMISSIONED, COMMISSIONED_RESTRICTED, OTHER, OWN_SURGERY, Criterion
+from services.pathways.entries import Entry
 from services.pathways.globe import METRES
-from services.pathways.index import Entry, Snapshot
+from services.pathways.index import Snapshot
 from services.pathways.request import SearchRequest
 
 ORDINALS = ("nearest", "second nearest", "third nearest")
