@@ -3,8 +3,9 @@
 from collections.abc import Collection, Hashable, Mapping
 from datetime import date, datetime
 from math import inf
+from operator import attrgetter
 from sys import getsizeof
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 from pydantic import BaseModel
@@ -88,7 +89,7 @@ class Registers:
             version=version,
             active=service.active,
             service_type=service.service_type,
-            always={name: getattr(service, name) for name in SAID_ALWAYS} | {"position": leaned(service.position)},
+            always=dict(zip(SAID_ALWAYS, _said_always(service), strict=True), position=leaned(service.position)),
             ages=self._ages_of(service),
             genders=service.genders,
             clinical=self._once(
@@ -128,7 +129,7 @@ class Registers:
                 self.patients.number_of(
                     Patients(
                         None if youngest is None else youngest.in_days,
-                        None if oldest is None else oldest.in_days + Age(value=1, unit=oldest.unit).in_days,
+                        None if oldest is None else oldest.in_days + _ONE_MORE_DAYS[oldest.unit],
                         entry.genders,
                     )
                 ),
@@ -141,7 +142,7 @@ class Registers:
 
     def _ages_of(self, service: Service) -> tuple[Age | None, Age | None]:
         youngest, oldest = ages = service.age_from, service.age_until
-        said = tuple(None if age is None else (age.value, age.unit) for age in (youngest, oldest))
+        said = (youngest and (youngest.value, youngest.unit), oldest and (oldest.value, oldest.unit))
         return self._ages.setdefault(said, ages)
 
     def _timetable_of(self, hours: OpeningHours) -> Timetable:
@@ -163,6 +164,10 @@ class Registers:
 
 
 SAID_ALWAYS = [name for name in Candidate.model_fields if name in Service.model_fields]
+_said_always = attrgetter(*SAID_ALWAYS)
+
+_ONE_MORE_DAYS = {unit: Age(value=1, unit=unit).in_days for unit in get_args(Age.model_fields["unit"].annotation)}
+"""The days of one more of each unit: an oldest age holds until its end."""
 
 
 def capacity_row(reported: CapacityReportedData | None) -> dict[str, float]:
