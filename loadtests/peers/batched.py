@@ -206,7 +206,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     for name in ("--database", "--prefix"):
         arguments.add_argument(name, required=True)
-    for name, default in (("--lanes", 2), ("--batch", 500), ("--room", 1000)):
+    for name, default in (("--lanes", 3), ("--batch", 2_000), ("--room", 1000)):
         arguments.add_argument(name, type=int, default=default)
     given = arguments.parse_args()
     kafka = Kafka.read(os.environ)

@@ -44,7 +44,7 @@ class Peer:
         return {f"{self.name} {number}": one.pid for number, one in enumerate(self.processes, 1)}
 
 
-def batched(kafka: Kafka, database: str, *, lanes: int = 2, batch: int = 500) -> Peer:
+def batched(kafka: Kafka, database: str, *, lanes: int = 3, batch: int = 2_000) -> Peer:
     """Peer (b), once it is ready."""
     arguments = ["--database", database, "--prefix", prefix_of("batched"), "--lanes", str(lanes), "--batch", str(batch)]
     return Peer("batched", database, [_spoken("batched", arguments, kafka)])

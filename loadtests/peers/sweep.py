@@ -61,7 +61,7 @@ async def swept(name: str, begin: Begin, measure: Measure) -> list[dict[str, Any
                 processes.stop([peer])
             print(f"round {number + 1}, {name} {dict(settings)}: {rates[which][-1]:,.0f} a second", flush=True)
     found = [
-        {**settings, "per_second": median(own), "of_each_round": own}
+        {**settings, "per_second": round(median(own), 1), "of_each_round": own}
         for settings, own in zip(SETTINGS[name], rates, strict=True)
     ]
     return sorted(found, key=lambda one: -one["per_second"])
