@@ -114,13 +114,17 @@ def _keys(run: Run, result: Mapping[str, Any], by_tag: Mapping[str, HdrHistogram
         if tag in by_tag:
             for percentile in (50, 99):
                 what = f"p{percentile} of {name}" + (" until all was told" if one.load.kind == "event" else "")
-                keys.append((f"{histograms.milliseconds(by_tag[tag], percentile):,.1f} ms", what))
+                keys.append((_in_units(histograms.milliseconds(by_tag[tag], percentile)), what))
     keys += [
         (f"{account.refused:,}", "refused"),
         (f"{account.failed:,}", "failed: left without an answer"),
         (f"{account.lost:,} / {account.doubled:,}", "lost / doubled"),
     ]
     return keys
+
+
+def _in_units(milliseconds: float) -> str:
+    return f"{milliseconds:,.1f} ms" if milliseconds < 10_000 else f"{milliseconds / 1000:,.1f} s"
 
 
 def _over_time(run: Run, intervals: Sequence[Interval]) -> str:
