@@ -8,6 +8,9 @@ LONGEST_RETRY_SECONDS = 30
 PACE_SECONDS = 3.0
 """Over how long a pace is taken: more than a few commits of offsets."""
 
+LATE_COMMIT_SECONDS = 1.0
+"""What a group has done it may commit so much later, and a submission does not wait for that at any of the hops."""
+
 MOST_LOOKS = 600
 """How long a record waits is known so many looks back: longer than anyone is told to wait."""
 
@@ -67,6 +70,6 @@ class Pace:
             self._committed.popleft()
         if not self._ends:
             return 0.0
-        waits = now - self._ends[0][0]
+        waits = max(0.0, now - self._ends[0][0] - LATE_COMMIT_SECONDS)
         began, then = self._committed[0]
         return min(waits, (end - committed) * (now - began) / (committed - then)) if committed > then else waits

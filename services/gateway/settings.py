@@ -27,7 +27,7 @@ class GatewaySettings(BaseModel):
     """How many submissions may be without an outcome, of each replica. One more is told 429."""
     unsettled_at_once: int = Field(default=1_000, ge=1)
     """The same for senders who do not wait for the outcome."""
-    behind_seconds: float = Field(default=2.0, gt=0)
+    behind_seconds: float = Field(default=3.0, gt=0)
     """How far the answers may be behind. Past that a submission is told 429."""
     answer_minutes: float = Field(default=15, gt=0)
     """From first receipt: past this nobody is booked on the strength of a submission."""
