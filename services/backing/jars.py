@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import stamina
-from jgo.config import GlobalSettings
-from jgo.maven import MavenContext
 
 from services.backing.failures import JarRefused, JarUnavailable, LockUnreadable
+
+if TYPE_CHECKING:
+    from jgo.maven import MavenContext
 
 LOCK = Path(__file__).with_name("kafka-jars.lock")
 
@@ -114,7 +116,11 @@ def _download(coordinate: str, landing: Path) -> Path:
     return path
 
 
-def _maven(landing: Path) -> MavenContext:
+def _maven(landing: Path) -> "MavenContext":
+    # Only who downloads loads it: it would take a tenth of a second of each start of a service.
+    from jgo.config import GlobalSettings
+    from jgo.maven import MavenContext
+
     # Repositories that the user set up for jgo (a mirror, say) are used; without any, jgo uses its own default.
     return MavenContext(repo_cache=landing, remote_repos=GlobalSettings.load().repositories or None)
 
