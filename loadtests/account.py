@@ -16,7 +16,7 @@ import asyncpg
 from contracts.bookings import BookingExhausted
 from loadtests.journal import Entry
 from loadtests.target import Target
-from loadtests.witness import Seen, Witness
+from loadtests.witness import OUTCOMES, Seen, Witness
 from services.invariants.check import Checked, check
 
 CHUNK = 50_000
@@ -32,10 +32,12 @@ where organisation = $1 and key = any($2::uuid[])
 """
 
 ENDED = """
--- How these placements ended, how many places are held, and how many messages were decided and reached the provider.
+-- How these placements ended, how many places are held, and how many messages of the outcome were decided and reached
+-- the provider. Of a receiver who does not acknowledge others are decided later.
 with told as (
     select placement, count(*) as decided, count(*) filter (where state = 'accepted') as accepted
-    from notification.messages_as_they_stand where placement = any($1::uuid[]) group by placement
+    from notification.messages_as_they_stand where placement = any($1::uuid[]) and reason = any($2::text[])
+    group by placement
 )
 select p.placement_id, p.told_type,
     (p.told::json #>> '{data,brief,patient,contact,mobile}') is not null as reachable,
@@ -158,7 +160,7 @@ async def _placements(
 
 async def _hold(connection: Any, placements: dict[UUID, Entry], witness: Witness | None, account: Account) -> None:
     for chunk in _chunks(list(placements)):
-        rows = {row["placement_id"]: row for row in await connection.fetch(ENDED, chunk)}
+        rows = {row["placement_id"]: row for row in await connection.fetch(ENDED, chunk, list(OUTCOMES))}
         for placement in chunk:
             entry, row = placements[placement], rows.get(placement)
             of = f"of the referral {entry.referral}"

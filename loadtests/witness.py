@@ -13,9 +13,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
+import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from contracts.bookings import BookingConfirmed
+from contracts.bookings import BookingConfirmed, BookingExhausted
 from contracts.topics import PARTITIONS, Topic
 from loadtests.journal import Entry
 from services.chassis.kafka import Kafka
@@ -27,6 +28,20 @@ STILL_SECONDS = 2.0
 
 MOST_RECORDS = 5_000
 
+OUTCOMES = frozenset((BookingConfirmed.TYPE, BookingExhausted.TYPE))
+"""What the counted messages tell of. Half an hour later others come, where a receiver has not acknowledged in time."""
+
+
+class _Told(msgspec.Struct):
+    reason: str
+
+
+class _Message(msgspec.Struct):
+    data: _Told
+
+
+_MESSAGE = msgspec.json.Decoder(_Message)
+
 
 @dataclass(slots=True)
 class Seen:
@@ -35,7 +50,7 @@ class Seen:
     outcomes: dict[str, float] = field(default_factory=dict)
     """The types that were told, and when first."""
     messages: dict[int, float] = field(default_factory=dict)
-    """When each message, by the hash of its record, was first told: one that is told again is the same bytes."""
+    """When each message of the outcome, by the hash of its record, was first told: told again it is the same bytes."""
 
     def wanted(self, *, reachable: bool) -> int:
         """How many messages its outcome wants: to the desk, and where it was placed to the service and the patient."""
@@ -103,7 +118,7 @@ class Witness:
                 at = record.timestamp / 1000 if now is None else now
                 if partition.topic.endswith(Topic.BOOKINGS):
                     seen.outcomes.setdefault(dict(record.headers)["type"].decode(), at)
-                else:
+                elif _MESSAGE.decode(record.value).data.reason in OUTCOMES:
                     seen.messages.setdefault(hash(record.value), at)
 
     async def count(self) -> int:
