@@ -46,22 +46,8 @@ on conflict (referral_id) do nothing
 """
 
 PAIRS = """
--- Each of these with every one before it that somebody else sent within so long, by number; or by name, age and gender
--- where one of the two has no number. Different numbers are different patients.
-with found as (
-  select n.referral_id, e.referral_id as other_id, 'nhs-number' as match
-  from patients n join patients e on e.by_number = n.by_number
-  where n.referral_id = any($1::uuid[]) and e.position < n.position
-  union all
-  select n.referral_id, e.referral_id, 'name-and-age'
-  from patients n join patients e on e.by_name = n.by_name and (e.by_number is null or n.by_number is null)
-  where n.referral_id = any($1::uuid[]) and e.position < n.position
-)
-select n.referral_id, e.referral_id as other_id, found.match, n.desk, e.desk as other_desk, n.submitted_at,
-       e.submitted_at as other_submitted_at
-from found join patients n on n.referral_id = found.referral_id join patients e on e.referral_id = found.other_id
-where e.sender <> n.sender and e.submitted_at between n.submitted_at - $2::interval and n.submitted_at + $2::interval
-order by n.position, e.position
+-- Each of these with every one before it that may be of the same patient, and was sent by somebody else.
+select * from pairs_with($1, $2)
 """
 
 COMPARED = """
