@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, islice
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
+from contracts.envelope import new_id
 from contracts.people import Desk, Position, Referrer
 from contracts.submissions import ReferralSubmitted, ReferralSubmittedData, Submission
 from loadtests.scenario import ENGLAND, Load
@@ -108,7 +109,7 @@ def _written(instant: datetime) -> bytes:
 
 def new_event(template: EventTemplate, now: datetime) -> tuple[str, str, bytes]:
     """Id, referral and JSON of a new event."""
-    id, referral = uuid4(), uuid4()
+    id, referral = new_id(), new_id()
     return str(id), str(referral), template.told(id, referral, now)
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
-from uuid import uuid4
 
 import psycopg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from faststream.kafka import KafkaBroker
 
+from contracts.envelope import new_id
 from contracts.people import Desk, Position, Referrer
 from contracts.submissions import ReferralSubmitted, ReferralSubmittedData
 from contracts.topics import PARTITIONS, Topic
@@ -58,7 +58,7 @@ def submissions(count: int, seed: int) -> list[ReferralSubmitted]:
             submission=incident.submission, referrer=referrer, desk=desk, answer_by=now + timedelta(minutes=15)
         )
         event = ReferralSubmitted.first(
-            data, id=uuid4(), source=f"onward/gateway/{TRUST}", subject=str(uuid4()), time=now
+            data, id=new_id(), source=f"onward/gateway/{TRUST}", subject=str(new_id()), time=now
         )
         event.to_json()
         events.append(event)

@@ -17,13 +17,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import asyncpg
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
+from contracts.envelope import new_id
 from contracts.people import Referrer
 from contracts.submissions import ReferralSubmitted, ReferralSubmittedData
 from loadtests.material import ANSWER_WITHIN
@@ -250,9 +251,9 @@ def app() -> FastAPI:
                 answer_by=now + ANSWER_WITHIN,
                 marks=marks_of(submission, now),
             ),
-            id=uuid4(),
+            id=new_id(),
             source=f"onward/peer/{caller.organisation}",
-            subject=str(uuid4()),
+            subject=str(new_id()),
             time=now,
         )
         key = UUID(request.headers["idempotency-key"])

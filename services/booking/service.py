@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from uuid import uuid4
 
 from contracts.directory import ServiceListed
+from contracts.envelope import new_id
 from contracts.placements import BookingRequested
 from contracts.referrals import BookingWithdrawn, ReferralArrangedElsewhere, ReferralCancelled
 from contracts.topics import Topic
@@ -55,8 +55,8 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     outbox = Outbox(database, service.publisher)
     waiting = WaitingList(database, outbox, clock=utc_now, lead=lead)
     changed: set[str] = set()
-    asking = Asking(database, outbox, waiting, changed, clock=utc_now, new_id=uuid4, lead=lead, settings=own)
-    leases = Leases(database, clock=utc_now, new_id=uuid4, settings=own)
+    asking = Asking(database, outbox, waiting, changed, clock=utc_now, new_id=new_id, lead=lead, settings=own)
+    leases = Leases(database, clock=utc_now, new_id=new_id, settings=own)
     diaries = Diaries(database, waiting, asking, changed, clock=utc_now, lead=lead)
     holidays = public_holidays(environ)
     listings = Listings(database, outbox, waiting, changed, clock=utc_now, horizon=horizon, public_holidays=holidays)
@@ -73,7 +73,7 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     service.runs("horizon", partial(roll, listings))
     service.runs("outbox", outbox.drain)
     service.measures([OUTBOX_WAITING, OUTBOX_OLDEST], outbox.count)
-    free_slots = FreeSlots(database, outbox, changed, clock=utc_now, new_id=uuid4, lead=lead)
+    free_slots = FreeSlots(database, outbox, changed, clock=utc_now, new_id=new_id, lead=lead)
     service.runs("free slots", partial(tell_of, free_slots))
     service.serves(routes(free_slots, clock=utc_now, horizon=horizon))
     return service

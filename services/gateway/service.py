@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from uuid import uuid4
 
 from prometheus_client import Gauge
 
+from contracts.envelope import new_id
 from contracts.topics import Topic
 from services.chassis.database import Database
 from services.chassis.lean import lean
@@ -88,7 +88,7 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
                 desks=desks,
                 desks_known=lambda: listed.complete,
                 clock=utc_now,
-                new_id=uuid4,
+                new_id=new_id,
             )
         )
     return service

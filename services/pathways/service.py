@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from uuid import uuid4
 
+from contracts.envelope import new_id
 from contracts.referrals import PlacementRequested
 from contracts.topics import Topic
 from contracts.triage import ReferralTriaged
@@ -74,10 +74,10 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     outbox = Outbox(database, service.publisher)
     service.runs("outbox", outbox.drain)
     service.measures([OUTBOX_WAITING, OUTBOX_OLDEST], outbox.count)
-    service.serves(routes(Listings(database, outbox, clock=utc_now, new_id=uuid4)))
+    service.serves(routes(Listings(database, outbox, clock=utc_now, new_id=new_id)))
     postcodes = Postcodes(database)
     service.serves(places_routes(postcodes))
-    service.serves(capacity_http.routes(CapacityReports(database, outbox, clock=utc_now, new_id=uuid4)))
+    service.serves(capacity_http.routes(CapacityReports(database, outbox, clock=utc_now, new_id=new_id)))
     service.serves(
         lookup_http.routes(index, free_slots, postcodes, codes, complete=lambda: listed.complete, clock=utc_now)
     )
