@@ -12,6 +12,7 @@ on one: whoever follows its facts reads the feed. Less than Onward: the history 
 
 import argparse
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -180,9 +181,13 @@ class Monolith:
             return str(await connection.execute(POSITIONS, BATCH)) != "UPDATE 0"
 
     async def keep_going(self) -> None:
-        """The work in the background, for ever."""
+        """The work in the background, for ever: what fails is begun again. The server ends the transaction of a process
+        that is frozen for half a minute."""
         while True:
-            if not any([await self.dispatch(), await self.sequence()]):
+            worked = False
+            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                worked = any([await self.dispatch(), await self.sequence()])
+            if not worked:
                 await asyncio.sleep(PAUSE_SECONDS)
 
 
