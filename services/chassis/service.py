@@ -54,7 +54,7 @@ AT_ONCE = Patience(200)
 SOON = Patience(50, 65_536)
 """Where somebody waits, but not for most of what is read: at 50 records a second, batches of several."""
 
-AT_LEISURE = Patience(150, 65_536)
+AT_LEISURE = Patience(150, 524_288)
 RARELY = Patience(1_000)
 
 COMMIT_SECONDS = 0.5

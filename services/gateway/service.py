@@ -26,7 +26,7 @@ from services.gateway.http import routes
 from services.gateway.outstanding import Outstanding
 from services.gateway.settings import GatewaySettings
 from services.gateway.store import Attempts, Kind
-from services.gateway.waiters import Answering, Waiters
+from services.gateway.waiters import Answering, MadeOnce, Waiters
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -96,7 +96,8 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
 
 def _transaction(way: Way, service: Service, attempts: Attempts, told: Telling, own: GatewaySettings) -> Transaction:
     """What attempts of a kind need, with whatever keeps it true."""
-    waiters = Waiters(own.waiters, way.answering)
+    answering = MadeOnce(way.answering)
+    waiters = Waiters(own.waiters, answering)
     outstanding = Outstanding(own.answer_within.total_seconds())
     admission = Admission(outstanding, Backlog(service.progress, way.hops), own.limits)
 
@@ -107,7 +108,7 @@ def _transaction(way: Way, service: Service, attempts: Attempts, told: Telling, 
     service.follows([way.topic], hear, *way.answers, since="now")
     service.reads(
         way.topic,
-        partial(remember, attempts=attempts, kind=way.kind, answering=way.answering, clock=utc_now),
+        partial(remember, attempts=attempts, kind=way.kind, answering=answering, clock=utc_now),
         *way.answers,
         patience=AT_LEISURE,  # whoever waits is woken by the other reader
     )

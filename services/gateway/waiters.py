@@ -12,6 +12,26 @@ from services.gateway.outcomes import Seen
 Answering = Callable[[Seen], Answered]
 """The answer that a fact is to its transaction."""
 
+MOST_MADE = 2_048
+
+
+class MadeOnce:
+    """Makes each answer once: it is given to whoever waits, and a moment later it is stored."""
+
+    def __init__(self, answering: Answering) -> None:
+        self._answering = answering
+        self._made: dict[UUID, Answered] = {}
+        """By the id of the fact. One that nobody comes back for is dropped when there are too many."""
+
+    def __call__(self, seen: Seen) -> Answered:
+        """The answer, as it was made a moment ago or made now."""
+        made = self._made.pop(seen.id, None)
+        if made is None:
+            made = self._made[seen.id] = self._answering(seen)
+            if len(self._made) > MOST_MADE:
+                del self._made[next(iter(self._made))]
+        return made
+
 
 class Waiters:
     """At most so many requests wait at a time; one that finds no room is told to ask again."""

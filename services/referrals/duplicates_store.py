@@ -9,13 +9,16 @@ from uuid import UUID
 from contracts.people import Desk
 from contracts.referrals import ReferralDuplicateSuspected
 from services.chassis.database import Connection, Database
+from services.chassis.lean import lean, written
 from services.referrals.clocks import ClockTable
 from services.referrals.deciding_store import Decisions
 from services.referrals.duplicates import Pair, mark_of_sender, marks_of, suspected
 from services.referrals.facts import Submitted
 
+SUBMITTED = lean(Submitted)
+
 EVERY_SECONDS = 1.0
-AT_ONCE = 200
+AT_ONCE = 500
 """Submissions that are compared in one transaction."""
 
 KEY = """
@@ -95,7 +98,7 @@ class Duplicates:
             if not rows:
                 return 0
             key: bytes = await connection.fetchval(KEY)
-            came = [(row["position"], Submitted.read(row["body"].encode())) for row in rows]
+            came = [(row["position"], SUBMITTED.read(row["body"].encode())) for row in rows]
             earliest = min(event.time for _, event in came)
             await connection.execute(FORGET, earliest - self._within)
             await connection.execute(KEEP, *_columns(came, key))
@@ -134,7 +137,7 @@ def _columns(came: Sequence[tuple[int, Submitted]], key: bytes) -> list[list[Any
         [mark_of_sender(event.data.referrer, key) for _, event in came],
         [one.by_number for one in marks],
         [one.by_name for one in marks],
-        [event.data.desk.model_dump_json() for _, event in came],
+        [written(event.data.desk).decode() for _, event in came],
     ]
 
 

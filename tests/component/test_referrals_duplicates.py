@@ -219,3 +219,21 @@ async def test_no_number_and_no_name_is_kept_to_compare_by(process: Process) -> 
     await both(process)
     for row in await process.own.pool.fetch("select to_jsonb(patients)::text as row from patients"):
         assert [] == [said for said in ("9000000009", "Made", "made") if said in row["row"]]
+
+
+async def test_what_one_sender_sent_before_is_not_even_looked_at(own: Database) -> None:
+    """However often they referred the patient, or each of their referrals would take longer. Of others each is found."""
+    crew, surgery, patient = b"crew", b"surgery", b"patient"
+    sent = [(uuid4(), crew) for _ in range(500)] + [(uuid4(), surgery), (uuid4(), crew)]
+    async with own.pool.acquire() as connection, connection.transaction():
+        await connection.executemany(
+            "insert into patients (referral_id, position, submitted_at, sender, by_number, by_name, desk)"
+            " values ($1, $2, $3, $4, $5, $5, '{}')",
+            [(referral, number, NOW, sender, patient) for number, (referral, sender) in enumerate(sent)],
+        )
+        found = await connection.fetch("select * from pairs_with($1, $2)", [sent[-1][0]], timedelta(hours=24))
+        read = await connection.fetchval(
+            "select seq_tup_read + idx_tup_fetch from pg_stat_xact_user_tables where relid = 'patients'::regclass"
+        )
+    assert [(sent[-1][0], sent[-2][0], "nhs-number")] == [tuple(row)[:3] for row in found]
+    assert read < 10

@@ -1,13 +1,15 @@
 """Ids and the envelope: a repeated step makes the same event, and different effects never meet."""
 
+import time
 from datetime import UTC, datetime
-from uuid import UUID
+from uuid import RFC_4122, UUID
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from contracts.bookings import BookingConfirmed
-from contracts.envelope import Data, Event, effect_id
+from contracts.envelope import Data, Event, effect_id, new_id
 from contracts.submissions import ReferralSubmitted
 from tests.contracts.golden_examples import CONTRACTS, VALID_BY_NAME
 
@@ -126,3 +128,27 @@ def test_a_new_event_names_its_contract() -> None:
         written.dataschema,
         written.dataclassification,
     )
+
+
+def test_new_ids_are_in_the_order_of_the_milliseconds_in_which_they_were_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Version 7 of RFC 9562: 48 bits of the time stand first."""
+    made = []
+    for millisecond in (1_700_000_000_000, 1_700_000_000_001, 1_900_000_000_000):
+        monkeypatch.setattr(time, "time_ns", lambda at=millisecond: at * 1_000_000 + 999_999)
+        ids = [new_id() for _ in range(200)]
+        assert {(7, RFC_4122, millisecond)} == {(one.version, one.variant, one.int >> 80) for one in ids}
+        made.append(ids)
+    first, second, third = made
+    assert max(first) < min(second)
+    assert max(second) < min(third)
+
+
+def test_new_ids_of_one_millisecond_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    """74 of their bits are random, and each is used."""
+    monkeypatch.setattr(time, "time_ns", lambda: 0)
+    ids = {new_id().int for _ in range(2_000)}
+    assert 2_000 == len(ids)
+    either = same = next(iter(ids))
+    for one in ids:
+        either, same = either | one, same & one
+    assert 74 == (either & ~same).bit_count()

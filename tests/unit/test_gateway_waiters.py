@@ -6,8 +6,9 @@ from uuid import uuid4
 
 from contracts.topics import Topic
 from services.chassis.reader import Tombstone
-from services.gateway.outcomes import answered
-from services.gateway.waiters import Waiters
+from services.gateway.answered import Answered
+from services.gateway.outcomes import Seen, answered
+from services.gateway.waiters import MOST_MADE, MadeOnce, Waiters
 from tests.gateway_examples import confirmed, exhausted, listed
 
 
@@ -80,3 +81,36 @@ async def test_nothing_is_kept_of_one_who_left() -> None:
         del leaving
         gc.collect()
         assert None is kept()
+
+
+def counted(made: list[Seen]) -> MadeOnce:
+    """Answers, with a list of what was made."""
+
+    def make(seen: Seen) -> Answered:
+        made.append(seen)
+        return answered(seen)
+
+    return MadeOnce(make)
+
+
+def test_an_answer_is_made_once_for_whoever_waits_and_for_the_table() -> None:
+    """Whoever comes third makes it anew, and all are the same."""
+    made: list[Seen] = []
+    answering, outcome = counted(made), confirmed(uuid4(), uuid4())
+    assert [answered(outcome)] * 2 == [answering(outcome), answering(outcome)]
+    assert [outcome] == made
+    assert answered(outcome) == answering(outcome)
+    assert 2 == len(made)
+
+
+def test_answers_that_nobody_comes_back_for_take_no_more_than_their_room() -> None:
+    """The oldest goes first, and is made anew."""
+    made: list[Seen] = []
+    answering = counted(made)
+    first, *_, last = outcomes = [confirmed(uuid4(), uuid4()) for _ in range(MOST_MADE + 1)]
+    for outcome in outcomes:
+        answering(outcome)
+    answering(last)
+    assert len(outcomes) == len(made)
+    answering(first)
+    assert len(outcomes) + 1 == len(made)
