@@ -222,7 +222,7 @@ async def test_no_number_and_no_name_is_kept_to_compare_by(process: Process) -> 
 
 
 async def test_what_one_sender_sent_before_is_not_even_looked_at(own: Database) -> None:
-    """However often they referred the patient, or each of their referrals would take longer. Of others each is found."""
+    """However often they referred the patient: or each more would take longer. What others sent is found."""
     crew, surgery, patient = b"crew", b"surgery", b"patient"
     sent = [(uuid4(), crew) for _ in range(500)] + [(uuid4(), surgery), (uuid4(), crew)]
     async with own.pool.acquire() as connection, connection.transaction():
