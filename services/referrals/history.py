@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import asyncpg
-from pydantic import Field
+from pydantic import Field, ValidationError
+from pydantic_core import from_json
 
 from contracts.actions import ActionName
 from contracts.envelope import Event
@@ -20,6 +21,8 @@ from services.referrals.duplicates import SuspectedDuplicate
 from services.referrals.facts import fact_in
 from services.referrals.standing import standing_of
 from services.referrals.state import Referral, read_version
+
+UNREADABLE = "unreadable"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,7 +43,10 @@ class ReferralVersion(Referral):
 
     fact: Annotated[str, Field(description="the type of the fact that made the version")]
     source: Annotated[str, Field(description="the service that told it")]
-    by: Annotated[Referrer | None, Field(description="the person who asked for it; none where a service went on")]
+    by: Annotated[
+        Referrer | None,
+        Field(description="the person who asked for it; none where a service went on, or where that cannot be read"),
+    ]
     why: Annotated[str | None, Field(description="the reason, as far as one was given")]
     changes: Annotated[list[str], Field(description="a line for all that is not as it was in the version before")]
 
@@ -91,19 +97,21 @@ class History:
 
     def told(self, number: int) -> ReferralVersion:
         """The same, with who made it so, why, and what is not as it was before. Raises LookupError."""
-        version, fact = self.version(number), self._fact(number)
+        version, row = self.version(number), self._rows[number - 1]
+        try:
+            fact = Event.KNOWN[row["type"]].read(row["body"].encode())
+        except ValidationError:  # wrong in a part that this service did not look at when it came
+            source, by, why = str(from_json(row["body"]).get("source", UNREADABLE)), None, None
+        else:
+            source, by, why = fact.source, made_by(fact), reason_of(fact)
         return ReferralVersion(
             **_members(version),
-            fact=fact.type,
-            source=fact.source,
-            by=made_by(fact),
-            why=reason_of(fact),
+            fact=row["type"],
+            source=source,
+            by=by,
+            why=why,
             changes=difference(self.version(number - 1) if number > 1 else None, version),
         )
-
-    def _fact(self, number: int) -> Event:
-        row = self._rows[number - 1]
-        return Event.KNOWN[row["type"]].read(row["body"].encode())
 
 
 def _members(referral: Referral) -> dict[str, Any]:

@@ -10,10 +10,12 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel
 from sse_starlette import EventSourceResponse
 
+from contracts.people import Desk
 from contracts.submissions import ServiceId
 from services.chassis.identity import CallerOf
+from services.chassis.problems import Problem
 from services.referrals.cursor import Cursor, start_of
-from services.referrals.facts import FactType
+from services.referrals.facts import FactType, Submitted
 from services.referrals.feed import Feed
 from services.referrals.finding import Finding, not_known_yet, speaks_for_itself, unknown
 from services.referrals.handover import HandedOver, handed_over
@@ -73,7 +75,7 @@ def routes(referrals: Referrals, feed: Feed, finding: Finding, clock: Callable[[
     @router.get(
         "/referrals/{referral_id}/handover",
         summary="What the crew hands over with the patient",
-        responses=_READ,
+        responses=_READ | {500: {"description": "A part of what was submitted cannot be read: whom to telephone"}},
     )
     async def handover(referral_id: UUID, caller: CallerOf, request: Request, response: Response) -> HandedOver:
         """For the organisation that refers and the one whose service will see the patient."""
@@ -81,6 +83,8 @@ def routes(referrals: Referrals, feed: Feed, finding: Finding, clock: Callable[[
         submitted = await referrals.submission(referral_id)
         if submitted is None:
             raise not_known_yet()
+        if isinstance(submitted, Submitted):
+            raise _not_readable(submitted.data.desk)
         response.headers["Cache-Control"] = "private, no-store"
         return handed_over(submitted)
 
@@ -133,6 +137,15 @@ def routes(referrals: Referrals, feed: Feed, finding: Finding, clock: Callable[[
         )
 
     return router
+
+
+def _not_readable(desk: Desk) -> Problem:
+    return Problem(
+        500,
+        "What was submitted cannot be read",
+        "It is kept as it came, and a part of it is not in the form that it should have. Nothing of it is shown, since "
+        f"what is missing could not be told from what was never said. Telephone {desk.name}: {desk.telephone}.",
+    )
 
 
 def _names(if_none_match: str | None, etag: str) -> bool:

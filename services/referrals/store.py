@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
+from pydantic import ValidationError
 
 from contracts.submissions import ReferralSubmitted
 from services.chassis.database import Database
 from services.referrals.clocks import ClockTable
 from services.referrals.duplicates import SuspectedDuplicate
-from services.referrals.facts import Fact, fact_in
+from services.referrals.facts import Fact, Submitted, fact_in
 from services.referrals.history import History
 from services.referrals.state import (
     DECIDED,
@@ -181,10 +182,16 @@ class Referrals:
         rows = await self._database.pool.fetch(READ, referral)
         return History(referral, rows, self._clocks) if rows else None
 
-    async def submission(self, referral: UUID) -> ReferralSubmitted | None:
-        """What was submitted; None while that is not stored."""
+    async def submission(self, referral: UUID) -> ReferralSubmitted | Submitted | None:
+        """What was submitted; what was understood when it came, where its contract refuses it; None while that is not
+        stored."""
         body = await self._database.pool.fetchval(SUBMISSION, referral, ReferralSubmitted.TYPE)
-        return None if body is None else ReferralSubmitted.read(body.encode())
+        if body is None:
+            return None
+        try:
+            return ReferralSubmitted.read(body.encode())
+        except ValidationError:
+            return Submitted.read(body.encode())
 
     async def duplicates(self, referral: UUID) -> list[SuspectedDuplicate]:
         """Other referrals that may be of the same patient, the first due first."""
