@@ -84,7 +84,7 @@ types: install ## Check the types.
 bench: install ## Measure throughput and latency; the figures go to build/bench/.
 	$(BIN)/python -m loadtests.bench
 
-bench-load: install ## Measure under load, beside what users would pick instead; build/bench/load.json. Takes half an hour.
+bench-load: install ## Measure under load, beside what users would pick instead; build/bench/load.json. Takes three quarters of an hour.
 	$(BIN)/python -m loadtests.load_bench
 
 sweep: install ## Find the settings with which the peers do best; build/bench/sweep.json. Takes ten minutes.

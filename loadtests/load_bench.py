@@ -47,8 +47,8 @@ WARM = 1_000
 SENDERS = 128
 CLOSED_SECONDS, CLOSED_WARM_SECONDS = 8.0, 3.0
 TRANSACTIONS_A_SECOND, WATCHED_A_SECOND, OPEN_SECONDS = 100.0, 200.0, 10.0
-GROWTH_BURST, GROWTH_FROM, GROWTH_TO = 10_000, 1_000, 1_000_000
-GROWTH_SECONDS = 240.0
+GROWTH_BURST, GROWTH_BURSTS, GROWTH_FROM, GROWTH_TO = 10_000, 5, 1_000, 1_000_000
+GROWTH_SECONDS = 1_200.0
 """How long it may take to store so many; fewer are stored where that is too short, and the result says how many."""
 
 AROUND = Load(
@@ -405,12 +405,12 @@ async def growth() -> Figures:
             return (_cpu(target) - before) / count * 1000
 
         await one(GROWTH_FROM)
-        few = [await one(GROWTH_BURST) for _ in range(3)]
+        few = [await one(GROWTH_BURST) for _ in range(GROWTH_BURSTS)]
         deadline = time.monotonic() + GROWTH_SECONDS
         while stored < GROWTH_TO and time.monotonic() < deadline:
             await one(BURST)
             print(f"{stored:,} stored", flush=True)
-        many = [await one(GROWTH_BURST) for _ in range(3)]
+        many = [await one(GROWTH_BURST) for _ in range(GROWTH_BURSTS)]
     finally:
         system.stop()
     return {
