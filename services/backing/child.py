@@ -1,6 +1,7 @@
 """One server process that outlives whoever started it, and is known again later by its pid and start time."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -15,6 +16,9 @@ import psutil
 
 SECRETS = "secrets"
 """The part of a system's folder that holds passwords: of Kafka's users in `kafka`, of PostgreSQL's in `database`."""
+
+BEHIND = 10
+"""How nice who gives way is: where cores are short they get a tenth of what others get."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,16 @@ class Child:
                 **rights_of(user),
             )
         return cls.of(process.pid)
+
+    def give_way(self) -> None:
+        """Let the process work behind others where cores are short, as far as the system can.
+
+        Linux may share its cores out among sessions first, so the session of the process steps back as well.
+        """
+        with suppress(OSError, AttributeError):  # Windows has no such thing
+            os.setpriority(os.PRIO_PROCESS, self.pid, BEHIND)
+        with suppress(OSError):
+            Path(f"/proc/{self.pid}/autogroup").write_text(str(BEHIND))
 
     def alive(self) -> bool:
         """Say whether this very process still runs; one that ended and was not collected yet does not."""

@@ -39,14 +39,17 @@ class Worker:
     name: str
     services: tuple[str, ...]
     answering: tuple[str, ...] = ()
+    gives_way: bool = False
+    """It works behind the others where cores are short: nobody waits for what it does."""
 
 
 WORKERS = (
     Worker("edge", ("gateway", "pathways"), answering=("triage", "booking", "notification", "referrals")),
-    Worker("decide", ("triage", "booking")),
-    Worker("record", ("notification", "referrals")),
+    Worker("decide", ("triage", "booking", "notification")),
+    Worker("record", ("referrals",), gives_way=True),
 )
-"""The first has the routes of all on one port. The work is split to keep two cores busy."""
+"""The first has the routes of all on one port. The work is split to keep two cores busy, and so that people have their
+answers and messages first in a rush: the history is whole as soon as it would be otherwise."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,8 @@ def _start_workers(folder: Path, settings: Settings, port: int) -> list[Running]
             "ONWARD_REPLICA": f"local-{worker.name}",
         }
         child = Child.spawn(command, log=log, user=None, folder=Path.cwd(), environ=os.environ | environ)
+        if worker.gives_way:
+            child.give_way()
         running.append(Running(worker.name, worker.services, child, own_port))
     record = [asdict(one) for one in running]
     write_whole(folder.resolve() / "workers.json", json.dumps({"workers": record}))
