@@ -32,6 +32,8 @@ async def measure(under_load: LocalSystem) -> dict[str, float | int | list[float
     return {
         "referrals_per_second": round(median(one.per_second for one in bursts), 1),
         "referrals_per_second_of_each_burst": [round(one.per_second, 1) for one in bursts],
+        "stored_seconds_of_each_burst": [round(one.stored_seconds, 1) for one in bursts],
+        "told_seconds_of_each_burst": [round(one.seconds, 1) for one in bursts],
         "transaction_p50_ms": round(transaction_p50, 2),
         "transaction_p99_ms": round(transaction.overall(latencies.transaction, 0.99), 2),
         "echo_p50_ms": round(echo_p50, 2),

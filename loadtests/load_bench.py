@@ -25,6 +25,7 @@ import uvloop
 from loadtests import account, material, streams, system, transaction
 from loadtests.account import Account
 from loadtests.client import Client
+from loadtests.history import History
 from loadtests.journal import Journal
 from loadtests.material import Body, EventTemplate
 from loadtests.peers import ground, processes
@@ -62,13 +63,16 @@ class Ended:
     """What came of a burst."""
 
     per_second: float
-    seconds: float
+    stored_per_second: float
+    """Until its history was whole; the same for a peer, which has it with the rest."""
     account: Account
 
 
 async def burst(target: Target, templates: Sequence[EventTemplate], count: int) -> Ended:
-    """So many submissions on their topic at once, until the last message is told, by the log's own times."""
+    """So many submissions on their topic at once, until the last message is told, by the log's own times; and until
+    the history is whole."""
     with _journal() as journal:
+        history = None if target.prefix else await History.at_its_end(target.database_url)
         witness = await Witness.begin(target.kafka, target.prefix, "afterwards")
         try:
             async with streams.publisher(target) as publisher:
@@ -76,10 +80,14 @@ async def burst(target: Target, templates: Sequence[EventTemplate], count: int) 
                 sending = streams.Events(journal, "burst", publisher, templates)
                 await sending.send(Schedule.burst(count).moments(1), began, lambda: False)
                 await witness.wait_for(journal.entries, patience=PATIENCE_SECONDS)
-            seconds = max(one.told for one in witness.seen.values() if one.messages) - began
+            told = stored = max(one.told for one in witness.seen.values() if one.messages)
+            if history is not None:
+                stored = max(told, await history.whole(count, sum(len(one.messages) for one in witness.seen.values())))
             held = await account.held(target, journal.entries, witness)
-            return Ended(count / seconds, seconds, held)
+            return Ended(count / (told - began), count / (stored - began), held)
         finally:
+            if history is not None:
+                await history.close()
             await witness.close()
 
 
@@ -151,6 +159,7 @@ async def bursts() -> Figures:
     """Bursts from the topic: Onward, (b) and (c); and (a), which is asked over HTTP by as many as keep it busy."""
     names = ("onward", "batched", "monolith", "messages")
     rates: dict[str, list[float]] = {name: [] for name in names}
+    stored: list[float] = []
     lost = doubled = 0
     async with turns(*names[1:]) as measured:
         own = measured.target("onward")
@@ -164,6 +173,8 @@ async def bursts() -> Figures:
                     return asked.until_told, asked.account
                 count = WARM if warm else BURST_OF_MESSAGES if name == "messages" else BURST
                 ended = await burst(target, templates, count)
+                if name == "onward" and not warm:
+                    stored.append(round(ended.stored_per_second, 1))
                 return ended.per_second, ended.account
 
         for name in names:
@@ -185,6 +196,7 @@ async def bursts() -> Figures:
         "ratio_to_batched_monolith": round(middle["onward"] / middle["batched"], 2),
         "ratio_to_messages": round(middle["onward"] / middle["messages"], 2),
         "burst_of_each_round": rates,
+        "burst_stored_per_second_of_each_round": stored,
         "lost": lost,
         "doubled": doubled,
     }

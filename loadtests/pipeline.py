@@ -17,6 +17,7 @@ from contracts.envelope import new_id
 from contracts.people import Desk, Position, Referrer
 from contracts.submissions import ReferralSubmitted, ReferralSubmittedData
 from contracts.topics import PARTITIONS, Topic
+from loadtests.history import History
 from services.chassis.kafka import Kafka
 from services.chassis.publishing import MAX_BATCH_BYTES, KafkaPublisher
 from services.cli.connection import TRUST
@@ -40,6 +41,9 @@ class Burst:
     lost: int
     doubled: int
     seconds: float
+    """From the first submission on the log to the last message."""
+    stored_seconds: float
+    """To the last fact in the history, which nobody waits for."""
 
     @property
     def per_second(self) -> float:
@@ -80,12 +84,15 @@ async def burst(system: LocalSystem, count: int, seed: int) -> Burst:
     await broker.connect()
     publisher = KafkaPublisher("bench", broker, "")
     log = await _Log.at_its_end(system.kafka)
+    history = await History.at_its_end(system.database_url)
     try:
         writing = asyncio.create_task(_write(publisher, events))
         seen = await _drain(log, events)
         await writing
-        return _accounted(events, seen, system)
+        stored = await history.whole(len(events), seen.messages.total())
+        return _accounted(events, seen, stored, system)
     finally:
+        await history.close()
         await log.close()
         await broker.stop()
 
@@ -177,7 +184,7 @@ def _reachable(event: ReferralSubmitted) -> bool:
     return event.data.submission.patient.contact.mobile is not None
 
 
-def _accounted(events: list[ReferralSubmitted], seen: _Seen, system: LocalSystem) -> Burst:
+def _accounted(events: list[ReferralSubmitted], seen: _Seen, stored: float, system: LocalSystem) -> Burst:
     with psycopg.connect(system.database_url) as connection:
         doubled = connection.execute(
             "select count(*) from (select placement_id from booking.bookings where released_at is null"
@@ -192,4 +199,5 @@ def _accounted(events: list[ReferralSubmitted], seen: _Seen, system: LocalSystem
         lost=len(events) - len(seen.outcomes) + max(0, seen.wanted_messages - seen.messages.total()),
         doubled=doubled[0] + sum(count - 1 for count in seen.outcomes.values()),
         seconds=(seen.last - seen.first) / 1000,
+        stored_seconds=stored - seen.first / 1000,
     )

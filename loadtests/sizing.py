@@ -19,7 +19,7 @@ import uvloop
 
 COSTS = Path("build") / "bench" / "costs.json"
 PAGE = Path("docs") / "sizing.md"
-REFERRALS = 5_000
+REFERRALS = 20_000
 
 ENGLAND_A_DAY = 140_000
 """Published demand: e-RS 44,000, 999 30,000, 111 62,000 a day, urgent community response 2,400, rounded up."""
@@ -127,7 +127,7 @@ Written by `python -m loadtests.sizing` from measured costs. Nothing here was ru
 
 ## What was measured
 
-$measured. A referral with all that follows from it, to the last message:
+$measured. A referral with all that follows from it, to the last message and the last fact of its history:
 
 | what | cost |
 |---|---|
