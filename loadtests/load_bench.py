@@ -31,7 +31,7 @@ from loadtests.material import Body, EventTemplate
 from loadtests.peers import ground, processes
 from loadtests.peers.processes import Peer
 from loadtests.run import Asked, Run, closed_loop, run
-from loadtests.sampling import usage_of
+from loadtests.sampling import cores, names_in, usage_of
 from loadtests.scenario import Constant, Load, Timing, file_of, read
 from loadtests.schedules import Schedule
 from loadtests.target import Target
@@ -396,9 +396,19 @@ async def overloads() -> Figures:
         "overload_refused_p99_ms": steps[3]["refused_p99_ms"],
         "overload_normal_after_s": steps[4]["normal_after_s"],
         "overload_steps": steps,
+        "overload_cores_at_three_times": _cores_between(done, steps[3]["begins_s"], steps[4]["begins_s"]),
         "lost": done.account.lost,
         "doubled": done.account.doubled,
     }
+
+
+def _cores_between(done: Run, begins: float, ends: float) -> Figures:
+    """How many cores each process used on average, the sender among them, between two moments of a run."""
+    used: dict[str, list[float]] = {
+        name: [much for at, much in cores(done.samples, name) if begins < at - done.began <= ends]
+        for name in names_in(one.usage for one in done.samples)
+    }
+    return {name: round(sum(much) / len(much), 2) for name, much in used.items() if much}
 
 
 async def growth() -> Figures:
