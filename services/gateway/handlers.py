@@ -24,8 +24,8 @@ LEAST_SECONDS = 1.0
 """Even for one who does not wait, the log has so long to acknowledge before the answer is *unknown*."""
 
 LANES = 2
-"""Tellings under way at a time: an acknowledgement takes milliseconds, and the next should not wait for it. With more the
-batches are smaller here and at every hop after, each of which costs nearly as much for few as for many."""
+"""Tellings under way at a time: an acknowledgement takes milliseconds, and the next should not wait for it. With
+more the batches are smaller here and at every hop after, each of which costs nearly as much for few as for many."""
 
 LARGEST_TELLING = 500
 
