@@ -127,7 +127,7 @@ Written by `python -m loadtests.sizing` from measured costs. Nothing here was ru
 
 ## What was measured
 
-$measured. A referral with all that follows from it, to the last message and the last fact of its history:
+$measured. A referral with all that follows from it, until its history is whole:
 
 | what | cost |
 |---|---|
@@ -137,9 +137,10 @@ Services by the process that hosts them (`edge`: gateway, pathways and all route
 notification; `record`: referrals). Bytes on the log are of one copy; bytes in the database are with their indexes.
 
 These are a burst's, whose batches are large. At low rates a referral is a batch of its own, and polling costs what it
-costs: at 70 answered transactions a second a referral took 13 ms of all processes together, HTTP included
-(`onward load run single-transaction --shorten 4`, same day and machine, load average 7). England's peak would then keep
-a twentieth of one core busy: what it needs is replicas that may fail and room on disks, not cores.
+costs: at 50 answered transactions a second a referral took 21 ms of all processes together, at 100 a second 15, HTTP
+and what an idle system takes included (29 November 2026, [performance.md](performance.md)). England's peak would then
+keep a third of one core busy, most of it with polling: what it needs is replicas that may fail and room on disks, not
+cores.
 
 ## What is assumed
 
