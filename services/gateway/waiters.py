@@ -13,6 +13,7 @@ Answering = Callable[[Seen], Answered]
 """The answer that a fact is to its transaction."""
 
 MOST_MADE = 2_048
+"""So many answers may wait to be stored: what comes in some seconds."""
 
 
 class MadeOnce:
