@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from services.device.shift import shift
 MIDDLE = Position(latitude=52.90, longitude=-1.20)
 PATIENCE_SECONDS = 180.0
 LOOK_SECONDS = 0.05
+QUIET_SECONDS = 2.0
 SUBMISSIONS, OUTCOMES, MESSAGES = Topic.SUBMISSIONS, Topic.BOOKINGS, Topic.NOTIFICATIONS
 
 
@@ -129,6 +131,16 @@ class _Log:
                 while sum((await self._consumer.end_offsets(list(begins))).values()) - sum(begins.values()) < count:
                     await asyncio.sleep(LOOK_SECONDS)
 
+    async def wait_until_quiet(self, topic: str) -> None:
+        """Wait until nothing was added to the topic for some time."""
+        partitions = [partition for partition in self._begins if partition.topic == topic]
+        last, since = -1, time.monotonic()
+        while time.monotonic() - since < QUIET_SECONDS:
+            await asyncio.sleep(LOOK_SECONDS)
+            ends = sum((await self._consumer.end_offsets(partitions)).values())
+            if ends != last:
+                last, since = ends, time.monotonic()
+
     async def records(self, topic: str) -> AsyncIterator[Any]:
         """Every record that was added to the topic up to now."""
         begins = {partition: offset for partition, offset in self._begins.items() if partition.topic == topic}
@@ -164,6 +176,7 @@ async def _drain(log: _Log, events: list[ReferralSubmitted]) -> _Seen:
     reachable = {event.subject.encode(): _reachable(event) for event in events}
     seen = _Seen(Counter(), Counter())
     await log.wait_for(OUTCOMES, len(events))
+    await log.wait_until_quiet(MESSAGES)  # what is read before takes from the machine what is measured
     async for record in log.records(OUTCOMES):
         if record.key in reachable:
             seen.outcomes[record.key] += 1
