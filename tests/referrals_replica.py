@@ -15,7 +15,7 @@ import uvicorn
 from contracts.envelope import Event
 from contracts.topics import Topic
 from services.chassis.database import Database
-from services.chassis.identity import Verifier, sign
+from services.chassis.identity import Verifier, make_keys, sign
 from services.chassis.kafka import Kafka
 from services.chassis.outbox import Outbox
 from services.chassis.service import Service
@@ -149,9 +149,10 @@ async def first(count: int, blocks: AsyncIterator[dict[str, str]]) -> AsyncItera
 
 
 @asynccontextmanager
-async def serving(database: str, keys: tuple[Path, Path]) -> AsyncIterator[Replica]:
-    """A replica, over real HTTP. The keys: one that signs, and the public ones."""
-    settings = Settings(kafka=Kafka("127.0.0.1:9"), database_url=database, keys_file=keys[1])
+async def serving(database: str, keys_folder: Path) -> AsyncIterator[Replica]:
+    """A replica, over real HTTP. In the folder are the keys of callers, or they are made."""
+    signing, public = make_keys(keys_folder)
+    settings = Settings(kafka=Kafka("127.0.0.1:9"), database_url=database, keys_file=public)
     own = Database(settings, "referrals", *MIGRATIONS)
     own.migrate()
     await own.start()
@@ -159,7 +160,7 @@ async def serving(database: str, keys: tuple[Path, Path]) -> AsyncIterator[Repli
     service = Service("referrals", settings, database=own)
     finding = Finding(referrals, own, log, news, SETTINGS)
     service.serves(routes(referrals, Feed(referrals, own, news, SETTINGS), finding, lambda: NOW))
-    app = create_app([service], Verifier.from_file(keys[1]))
+    app = create_app([service], Verifier.from_file(public))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(
             uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=5, http="httptools")
@@ -172,7 +173,7 @@ async def serving(database: str, keys: tuple[Path, Path]) -> AsyncIterator[Repli
             news,
             log,
             f"http://127.0.0.1:{listener.getsockname()[1]}",
-            keys[0],
+            signing,
         )
         server.should_exit = True
         await serving

@@ -8,6 +8,7 @@ import pytest
 from tests.gateway_running import Start, starting
 from tests.gateway_settling import NOW
 from tests.pathways_running import Pathways, running
+from tests.referrals_replica import Replica, serving
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +22,13 @@ async def pathways(database: str, keys_folder: Path) -> AsyncIterator[Pathways]:
     """Pathways on this test's database."""
     async with running(database, keys_folder) as one:
         yield one
+
+
+@pytest.fixture
+async def replica(database: str, keys_folder: Path) -> AsyncIterator[Replica]:
+    """A process that serves referrals on this test's database, over real HTTP."""
+    async with serving(database, keys_folder) as replica:
+        yield replica
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -11,7 +9,6 @@ from sse_starlette.sse import AppStatus
 
 from contracts.actions import Rebook, Reject
 from contracts.referrals import PlacementRequested
-from services.chassis.identity import make_keys
 from tests.referrals_examples import (
     ANOTHER_RECEIVER,
     RECEIVER,
@@ -23,25 +20,12 @@ from tests.referrals_examples import (
     submitted,
     unplaced,
 )
-from tests.referrals_replica import Replica, first, serving
+from tests.referrals_replica import Replica, first
 
 pytestmark = pytest.mark.backing
 
 OF_THE_MOMENT = ("asked", "duplicates", "actions")
 """What a read says beyond where the referral stands."""
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A signing key and its public keys."""
-    return make_keys(tmp_path_factory.mktemp("keys"))
-
-
-@pytest.fixture
-async def replica(database: str, keys: tuple[Path, Path]) -> AsyncIterator[Replica]:
-    """A process that serves referrals, over real HTTP."""
-    async with serving(database, keys) as replica:
-        yield replica
 
 
 async def test_the_feed_tells_facts_as_they_were_told(replica: Replica) -> None:

@@ -1,8 +1,6 @@
 """Reading referrals over HTTP, on a real PostgreSQL."""
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from uuid import uuid4
 
 import httpx
@@ -13,7 +11,6 @@ from contracts.envelope import effect_id
 from contracts.referrals import PlacementRequested
 from contracts.topics import Topic
 from services.chassis.failures import Transient
-from services.chassis.identity import make_keys
 from tests.referrals_examples import (
     ANOTHER_RECEIVER,
     DESK,
@@ -27,22 +24,9 @@ from tests.referrals_examples import (
     triaged,
     unplaced,
 )
-from tests.referrals_replica import Replica, serving
+from tests.referrals_replica import Replica
 
 pytestmark = pytest.mark.backing
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A signing key and its public keys."""
-    return make_keys(tmp_path_factory.mktemp("keys"))
-
-
-@pytest.fixture
-async def replica(database: str, keys: tuple[Path, Path]) -> AsyncIterator[Replica]:
-    """A process that serves referrals, over real HTTP."""
-    async with serving(database, keys) as replica:
-        yield replica
 
 
 async def test_a_referral_is_read_with_its_state_owner_and_next_step(replica: Replica) -> None:
