@@ -103,11 +103,25 @@ class Replica:
 
     async def remember(self, *facts: Any) -> None:
         """What the group of `bookings` does with outcomes."""
-        await remember(facts, attempts=self.attempts, kind="submission", answering=outcomes.answered, clock=self.clock)
+        await remember(
+            facts,
+            attempts=self.attempts,
+            kind="submission",
+            answering=outcomes.answered,
+            outstanding=self.admission.outstanding,
+            clock=self.clock,
+        )
 
     async def remember_decided(self, *facts: Any) -> None:
         """What the group of `referrals` does with what was decided."""
-        await remember(facts, attempts=self.attempts, kind="action", answering=decided.answered, clock=self.clock)
+        await remember(
+            facts,
+            attempts=self.attempts,
+            kind="action",
+            answering=decided.answered,
+            outstanding=self.action_admission.outstanding,
+            clock=self.clock,
+        )
 
 
 Start = Callable[..., Awaitable[Replica]]

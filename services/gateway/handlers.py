@@ -16,6 +16,7 @@ from services.gateway.admission import Admission
 from services.gateway.answered import Answered
 from services.gateway.gathering import Gathering
 from services.gateway.outcomes import Seen
+from services.gateway.outstanding import Outstanding
 from services.gateway.overload import Refusal
 from services.gateway.store import Attempts, Kind, NewAttempt
 from services.gateway.waiters import Answering, Waiters
@@ -188,7 +189,10 @@ async def keep_count(
     Raises Kafka's and PostgreSQL's errors, and is begun again.
     """
     now = clock()
-    admission.outstanding.recall(await attempts.left(kind, now - within, now, MOST_RECALLED))
+    left = await attempts.left(kind, now - within, now, MOST_RECALLED)
+    admission.outstanding.recall(left)
+    recalled = [transaction for transaction, _ in left]  # an answer may have been stored before they were
+    admission.outstanding.drop(set(recalled) - await attempts.unanswered(kind, recalled))
     while True:
         await admission.backlog.look()
         late = admission.outstanding.older_than(LATE_SECONDS)
@@ -198,9 +202,19 @@ async def keep_count(
 
 
 async def remember(
-    facts: Sequence[Seen], *, attempts: Attempts, kind: Kind, answering: Answering, clock: Callable[[], datetime]
+    facts: Sequence[Seen],
+    *,
+    attempts: Attempts,
+    kind: Kind,
+    answering: Answering,
+    outstanding: Outstanding,
+    clock: Callable[[], datetime],
 ) -> Sequence[Event]:
-    """Store the answers that our attempts of a kind wait for. What answers others' is none of ours."""
+    """Store the answers that our attempts of a kind wait for. What answers others' is none of ours.
+
+    They are outstanding no longer: one that was recalled from the table may have been answered before this process
+    began, and then nothing but this reader tells of it.
+    """
     waiting = await attempts.unanswered(kind, [fact.correlationid for fact in facts])
     answers = {
         fact.correlationid: answering(fact)
@@ -209,4 +223,5 @@ async def remember(
     }
     if answers:
         await attempts.answer(answers, clock())
+    outstanding.settle(facts)
     return ()

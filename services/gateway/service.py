@@ -108,7 +108,14 @@ def _transaction(way: Way, service: Service, attempts: Attempts, told: Telling, 
     service.follows([way.topic], hear, *way.answers, since="now")
     service.reads(
         way.topic,
-        partial(remember, attempts=attempts, kind=way.kind, answering=answering, clock=utc_now),
+        partial(
+            remember,
+            attempts=attempts,
+            kind=way.kind,
+            answering=answering,
+            outstanding=outstanding,
+            clock=utc_now,
+        ),
         *way.answers,
         patience=AT_LEISURE,  # whoever waits is woken by the other reader
     )

@@ -91,7 +91,7 @@ async def test_positions_have_no_gap_while_facts_actions_and_due_times_are_store
     """A reader behind its last position sees each position once, in order, and at the end every referral as it stands;
     a receiver sees those that are theirs, and a stranger what they asked for in vain, without a standing."""
     histories = [placed(uuid4()) if n % 6 else unplaced(uuid4()) for n in range(48)]
-    reading, ended = Process(own), asyncio.Event()
+    reading, lived, ended = Process(own), asyncio.Event(), asyncio.Event()
 
     async def live(process: Process, some: list[list[Event]]) -> None:
         for number, history in enumerate(some):
@@ -105,19 +105,25 @@ async def test_positions_have_no_gap_while_facts_actions_and_due_times_are_store
 
     async def pass_due_times(process: Process) -> None:
         process.now = LATE
-        while not ended.is_set():
+        while not lived.is_set():
             await process.decisions.escalate(LATE)
             await asyncio.sleep(0)
 
-    async def write() -> None:
+    async def live_all() -> None:
         try:
             await asyncio.gather(*(live(Process(own), histories[n::4]) for n in range(4)))
+        finally:
+            lived.set()
+
+    async def write() -> None:
+        try:
+            await asyncio.gather(live_all(), pass_due_times(Process(own)))
         finally:
             ended.set()
 
     readers = [follow(reading.referrals, one, ended) for one in (REFERRER, RECEIVER, STRANGER)]
     async with asyncio.timeout(120):
-        *followed, _, _ = await asyncio.gather(*readers, write(), pass_due_times(Process(own)))
+        *followed, _ = await asyncio.gather(*readers, write())
     (_, at_referrer), (_, at_receiver), (by_stranger, at_stranger) = followed
 
     _, end = await reading.referrals.end()
