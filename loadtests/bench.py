@@ -8,7 +8,7 @@ from statistics import median
 
 import uvloop
 
-from loadtests import pipeline, system, transaction
+from loadtests import memory, pipeline, system, transaction
 from loadtests.overload import overload
 from services.cli.local import LocalSystem
 
@@ -57,11 +57,13 @@ async def measure(under_load: LocalSystem) -> dict[str, float | int | list[float
 def main() -> None:
     """Run, write the result, and fail when something was lost or doubled."""
     busy_before = os.getloadavg()[0]
-    under_load = system.start()
-    try:
-        figures = uvloop.run(measure(under_load))
-    finally:
-        system.stop()
+    system.clear()
+    with memory.in_use(system.FOLDER.parent):
+        under_load = system.start()
+        try:
+            figures = uvloop.run(measure(under_load))
+        finally:
+            system.stop()
     figures["load_average_before"] = round(busy_before, 2)
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     RESULT.write_text(json.dumps(figures, indent=1) + "\n")

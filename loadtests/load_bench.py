@@ -22,7 +22,7 @@ from typing import Any
 import asyncpg
 import uvloop
 
-from loadtests import account, material, streams, system, transaction
+from loadtests import account, material, memory, streams, system, transaction
 from loadtests.account import Account
 from loadtests.client import Client
 from loadtests.history import History
@@ -62,6 +62,8 @@ class Ended:
     per_second: float
     stored_per_second: float
     """Until its history was whole; the same for a peer, which has it with the rest."""
+    cpu_us: Mapping[str, float]
+    """CPU a referral until then, in microseconds, by process: what is read afterwards does not count."""
     account: Account
 
 
@@ -73,15 +75,16 @@ async def burst(target: Target, templates: Sequence[EventTemplate], count: int) 
         witness = await Witness.begin(target.kafka, target.prefix, "afterwards")
         try:
             async with streams.publisher(target) as publisher:
-                began = time.time()
+                began, before = time.time(), _cpu(target)
                 sending = streams.Events(journal, "burst", publisher, templates)
                 await sending.send(Schedule.burst(count).moments(1), began, lambda: False)
                 await witness.wait_for(journal.entries, patience=PATIENCE_SECONDS)
             told = stored = max(one.told for one in witness.seen.values() if one.messages)
             if history is not None:
                 stored = max(told, await history.whole(count, sum(len(one.messages) for one in witness.seen.values())))
+            used = {name: (cpu - before[name]) / count * 1e6 for name, cpu in _cpu(target).items() if name in before}
             held = await account.held(target, journal.entries, witness)
-            return Ended(count / (told - began), count / (stored - began), held)
+            return Ended(count / (told - began), count / (stored - began), used, held)
         finally:
             if history is not None:
                 await history.close()
@@ -362,12 +365,11 @@ async def growth() -> Figures:
         templates = streams.templates(AROUND, 5, 4_000, target)
         stored, lost, doubled = 0, 0, 0
 
-        async def one(count: int) -> float:
+        async def one(count: int) -> Mapping[str, float]:
             nonlocal stored, lost, doubled
-            before = _cpu(target)
             ended = await burst(target, templates, count)
             stored, lost, doubled = stored + count, lost + ended.account.lost, doubled + ended.account.doubled
-            return (_cpu(target) - before) / count * 1000
+            return ended.cpu_us
 
         await one(GROWTH_FROM)
         few = [await one(GROWTH_BURST) for _ in range(GROWTH_BURSTS)]
@@ -378,18 +380,23 @@ async def growth() -> Figures:
         many = [await one(GROWTH_BURST) for _ in range(GROWTH_BURSTS)]
     finally:
         system.stop()
+    of_few, of_many = ([sum(one.values()) / 1000 for one in bursts] for bursts in (few, many))
     return {
-        "cpu_growth": round(median(many) / median(few) - 1, 3),
+        "cpu_growth": round(median(of_many) / median(of_few) - 1, 3),
         "cpu_growth_stored": stored,
-        "cpu_ms_a_referral_few": [round(one, 3) for one in few],
-        "cpu_ms_a_referral_many": [round(one, 3) for one in many],
+        "cpu_ms_a_referral_few": [round(one, 3) for one in of_few],
+        "cpu_ms_a_referral_many": [round(one, 3) for one in of_many],
+        "cpu_us_by_process_few": {name: round(median(one[name] for one in few)) for name in few[0]},
+        "cpu_us_by_process_many": {name: round(median(one[name] for one in many)) for name in many[0]},
         "lost": lost,
         "doubled": doubled,
     }
 
 
-def _cpu(target: Target) -> float:
-    return sum(used.cpu_s for pid in target.processes.values() if (used := usage_of(pid)) is not None)
+def _cpu(target: Target) -> Mapping[str, float]:
+    """Seconds by process, since each began."""
+    used = {name: usage_of(pid) for name, pid in target.processes.items()}
+    return {name: one.cpu_s for name, one in used.items() if one is not None}
 
 
 PARTS: Mapping[str, Callable[[], Awaitable[Figures]]] = {
@@ -420,7 +427,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     by_part: dict[str, Figures] = json.loads(RESULT.read_text())["parts"] if RESULT.exists() else {}
     for part in parts:
         busy, began = os.getloadavg()[0], time.monotonic()
-        figures = uvloop.run(_figures(PARTS[part]))
+        system.clear()
+        with memory.in_use(system.FOLDER.parent):
+            figures = uvloop.run(_figures(PARTS[part]))
         at, took = f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}", round(time.monotonic() - began)
         by_part[part] = figures | {f"{part}_load_before": round(busy, 2), f"{part}_at": at, f"{part}_took_s": took}
         RESULT.parent.mkdir(parents=True, exist_ok=True)

@@ -43,8 +43,7 @@ def start(
 
     `room` is how many patients a slot takes, or as the directory says.
     """
-    stop()
-    shutil.rmtree(FOLDER, ignore_errors=True)
+    clear()
     with _told(ONWARD_HORIZON_DAYS=horizon_days):
         system = local.start(FOLDER, say=say, port=PORT)
     editor = Connection(system.base_url, system.token(TRUST, "bench", "directory-editor"))
@@ -102,6 +101,12 @@ def roomy(entry: Entry, room: int | None) -> Entry:
         return entry
     sessions = tuple(session.model_copy(update={"capacity": room}) for session in entry.sessions)
     return entry.model_copy(update={"sessions": sessions})
+
+
+def clear() -> None:
+    """Leave nothing of a system that was under load before."""
+    stop()
+    shutil.rmtree(FOLDER, ignore_errors=True)
 
 
 def stop() -> None:

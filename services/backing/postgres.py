@@ -38,6 +38,8 @@ SETTINGS = {
     "fsync": "on",
     "synchronous_commit": "on",
     "shared_buffers": "256MB",
+    # Of each page that is changed for the first time after a checkpoint the log takes the whole: not every ten seconds.
+    "max_wal_size": "4GB",
     "max_connections": "200",
     # A client that stops in mid-transaction must not hold rows for ever.
     "idle_in_transaction_session_timeout": "30s",

@@ -39,8 +39,7 @@ from services.referrals.state import DECIDED, RANK
 
 DUE = """
 -- Unfinished referrals whose owner should have looked again, the longest ago first. Nothing is locked yet.
-select id from referrals
-where due <= $1 and not finished order by due limit $2
+select id from due_by($1, $2)
 """
 
 LOCK = """

@@ -72,9 +72,10 @@ select epoch, last from feed
 """
 
 OVERDUE = """
--- Referrals whose owner should have looked again, and how many owners they have; enough of them to say that it is bad.
+-- Unfinished referrals whose owner should have looked again, and how many owners they have; enough of them to say that
+-- it is bad.
 select count(*) as referrals, count(distinct owner) as owners
-from (select owner from referrals where due < $1 limit 10000) overdue
+from due_by($1::timestamptz - interval '1 microsecond', 10000)
 """
 
 TOLD = """
@@ -204,7 +205,7 @@ class Referrals:
         return row["epoch"], row["last"]
 
     async def overdue(self) -> tuple[float, float]:
-        """How many referrals are overdue, at most 10,000, and how many owners they have."""
+        """How many unfinished referrals are overdue, at most 10,000, and how many owners they have."""
         (row,) = await self._database.pool.fetch(OVERDUE, self._clock())
         return row["referrals"], row["owners"]
 

@@ -16,7 +16,7 @@ from services.chassis.database import Database
 from services.chassis.kafka import Kafka
 from services.chassis.outbox import Outbox
 from services.chassis.settings import Settings
-from services.referrals.deciding_store import Decisions
+from services.referrals.deciding_store import DUE, Decisions
 from services.referrals.facts import Fact, fact_in
 from services.referrals.handlers import decide
 from services.referrals.news import News
@@ -37,6 +37,12 @@ CANCEL = actions.Cancel(action="cancel", reason="patient-better")
 
 ESCALATED = """
 select referral_id, count(*) from facts where type = 'referral.escalated' group by referral_id
+"""
+
+
+ROWS_READ = """
+-- By this session, of late.
+select seq_tup_read + idx_tup_fetch from pg_stat_xact_user_tables where relid = 'referrals'::regclass
 """
 
 
@@ -126,6 +132,23 @@ async def test_a_due_time_passes_once(desk: Desk) -> None:
     desk.now = LATER
     assert [1, 0, 0] == [await desk.decisions.escalate(desk.now - timedelta(seconds=5)) for _ in range(3)]
     assert [1] == [row[0] for row in await desk.rows("select count(*) from outbox")]
+
+
+async def test_who_is_not_due_is_not_even_looked_at(desk: Desk) -> None:
+    """However many are stored, for it is looked every second; the one that is due is found, and one that is over is
+    never overdue."""
+    over, due, *_ = referrals = [uuid4() for _ in range(300)]
+    for referral in referrals:
+        await desk.read(*placed(referral)[:4])
+    await desk.read(asks(over, CANCEL, organisation=REFERRER))
+    await desk.own.pool.execute("update referrals set due = $2 where id <> all($1)", [over, due], LATER)
+    async with desk.own.pool.acquire() as connection, connection.transaction():
+        await connection.execute("set local plan_cache_mode = force_generic_plan")
+        before = await connection.fetchval(ROWS_READ)
+        found = await connection.fetch(DUE, LATER - timedelta(hours=1), 1_000)
+        read = await connection.fetchval(ROWS_READ) - before
+    assert ([due], True) == ([row["id"] for row in found], read < 5)
+    assert (1, 1) == await Referrals(desk.own, lambda: LATER - timedelta(hours=1), CLOCKS).overdue()
 
 
 async def test_both_sides_hear_of_it_in_the_feed(desk: Desk) -> None:
