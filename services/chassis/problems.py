@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
+from starlette.responses import JSONResponse, Response
 
 PROBLEM = "application/problem+json"
 
@@ -43,6 +44,11 @@ class Problem(Exception):
         self.body: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail, **extra}
         if faults:
             self.body["faults"] = [fault.model_dump() for fault in faults]
+
+
+def respond(problem: Problem) -> Response:
+    """The response that a problem is."""
+    return JSONResponse(problem.body, problem.status, headers=problem.headers, media_type=PROBLEM)
 
 
 def faults_of(error: ValidationError, document: Any = None) -> list[Fault]:

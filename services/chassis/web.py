@@ -17,11 +17,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import contracts
 from services.chassis import traces
+from services.chassis.direct import Direct, direct_among
 from services.chassis.failures import is_transient, where
 from services.chassis.identity import Verifier
 from services.chassis.log import logger
 from services.chassis.metrics import HTTP_SECONDS
-from services.chassis.problems import PROBLEM, Fault, Problem, ProblemBody, faults_of
+from services.chassis.problems import PROBLEM, Fault, Problem, ProblemBody, faults_of, respond
 from services.chassis.service import Service
 
 CONTRACTS = Path(contracts.__file__).parent
@@ -49,6 +50,8 @@ def create_app(services: Sequence[Service], verifier: Verifier) -> FastAPI:
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
+    direct = direct_among(route for service in services for router in service.routers for route in router.routes)
+    app.add_middleware(Direct, routes=direct)
     app.add_middleware(_Answered)
     tracers = [
         (tracer, route)
@@ -129,11 +132,6 @@ def _add_events(app: FastAPI) -> None:
     @app.get("/asyncapi.json", include_in_schema=False)
     async def asyncapi() -> Response:
         return FileResponse(CONTRACTS / "asyncapi.json")
-
-
-def respond(problem: Problem) -> Response:
-    """The response that a problem is."""
-    return JSONResponse(problem.body, problem.status, headers=problem.headers, media_type=PROBLEM)
 
 
 async def _problem(_request: Request, error: Any) -> Response:

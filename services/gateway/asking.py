@@ -1,14 +1,13 @@
 """What every request to the gateway says of itself: for whom, under which key; and how what came of it is answered."""
 
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from fastapi import Request, Response
-from fastapi.routing import APIRoute
 
 from contracts.envelope import Event
 from services.chassis import traces
 from services.chassis.attempt_keys import key_of
+from services.chassis.direct import Answering, DirectRoute
 from services.chassis.failures import is_transient
 from services.chassis.identity import Caller, caller_of
 from services.chassis.problems import PROBLEM, Problem
@@ -52,12 +51,12 @@ def traced(event: Told, request: Request) -> Told:
     return event.model_copy(update={"traceparent": traceparent}) if traceparent else event
 
 
-def doorkept(kind: Kind, transaction: Transaction, settings: GatewaySettings) -> type[APIRoute]:
+def doorkept(kind: Kind, transaction: Transaction, settings: GatewaySettings) -> type[DirectRoute]:
     """A class of routes that look for room before anything else of what is posted is looked at: a refusal is to cost
     little, for what it takes is taken from those who were let in."""
 
-    class Doorkept(APIRoute):
-        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    class Doorkept(DirectRoute):
+        def get_route_handler(self) -> Answering:
             answer = super().get_route_handler()
 
             async def behind_the_door(request: Request) -> Response:
