@@ -146,9 +146,11 @@ class Monolith:
             alone = await connection.fetchval(ALONE, work)
             try:
                 yield connection if alone else None
-            finally:
                 if alone:
                     await connection.execute(NO_LONGER, work)
+            except BaseException:
+                connection.terminate()  # the lock is the session's: kept open, it would keep everybody out for ever
+                raise
 
     async def dispatch(self) -> bool:
         """Hand over one batch of due messages, and store what was taken with its receipts. False when none was due."""
@@ -185,7 +187,7 @@ class Monolith:
         that is frozen for half a minute."""
         while True:
             worked = False
-            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            with contextlib.suppress(Exception):
                 worked = any([await self.dispatch(), await self.sequence()])
             if not worked:
                 await asyncio.sleep(PAUSE_SECONDS)
