@@ -24,6 +24,9 @@ from services.gateway.waiters import Answering, Waiters
 LEAST_SECONDS = 1.0
 """Even for one who does not wait, the log has so long to acknowledge before the answer is *unknown*."""
 
+STAYING_SECONDS = 0.5
+"""Most have their answer by then. Only later is it watched whether the caller is still there."""
+
 LANES = 2
 """Tellings under way at a time: an acknowledgement takes milliseconds, and the next should not wait for it. With
 more the batches are smaller here and at every hop after, each of which costs nearly as much for few as for many."""
@@ -173,9 +176,11 @@ class Transaction:
             logger("gateway").warning("not_told", referral=event.subject, error=type(error).__name__)
             told = False
         if answer is not None and not answer.done() and told and now() < until:
-            leaving = asyncio.ensure_future(gone())
-            await asyncio.wait((answer, leaving), timeout=until - now(), return_when=asyncio.FIRST_COMPLETED)
-            leaving.cancel()
+            await asyncio.wait((answer,), timeout=min(until - now(), STAYING_SECONDS))
+            if not answer.done() and now() < until:
+                leaving = asyncio.ensure_future(gone())
+                await asyncio.wait((answer, leaving), timeout=until - now(), return_when=asyncio.FIRST_COMPLETED)
+                leaving.cancel()
         if answer is not None and answer.done():
             return Settled(referral_id(event), answer.result())
         return Unsettled(referral_id(event)) if told else Unknown()

@@ -5,13 +5,14 @@ from uuid import UUID
 
 from contracts.bookings import BookingConfirmed, BookingExhausted
 from contracts.envelope import Event
+from services.chassis.lean import lean
 from services.chassis.views import View
 from services.gateway.answer import body_of
 from services.gateway.answered import Answered
 
 Outcome = BookingConfirmed | BookingExhausted
 
-_OUTCOMES: dict[str, type[Event]] = {one.TYPE: one for one in (BookingConfirmed, BookingExhausted)}
+_OUTCOMES: dict[str, type[Event]] = {one.TYPE: lean(one) for one in (BookingConfirmed, BookingExhausted)}
 
 
 class Seen(View):
