@@ -1,7 +1,7 @@
 """Requests over HTTP, as cheap as they can be for the sender: its CPU is taken from the machine that is measured.
 
-httptools reads what comes, as it does for uvicorn; what is sent is put together here, in one piece. A client for every
-purpose took more than twice as much.
+httptools reads what comes, as it does for uvicorn; what is sent is put together here, in one piece. With a client for
+every purpose a request took the whole sender 0.21 ms instead of 0.16.
 """
 
 import asyncio
