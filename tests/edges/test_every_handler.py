@@ -22,7 +22,7 @@ from services.chassis.publishing import runs
 from services.chassis.reader import Reader
 from services.chassis.service import Service
 from services.chassis.settings import Settings
-from services.chassis.step import Breaker, Step
+from services.chassis.step import Breaker, EffectsShareId, Step
 from services.cli.documents import hosted
 from services.composition import SERVICES, build, migrate
 from tests.conftest import empty_database
@@ -110,6 +110,19 @@ def beside(step: Step) -> tuple[Step, RecordingPublisher, RecordingGraveyard]:
     return found, publisher, graveyard
 
 
+async def run(step: Step, batch: Batch) -> None:
+    """Run a batch. Where two events lead to effects of one id, which the step refuses together, each runs by itself, as
+    the service has it: an event before had the id of one and the placement of the other, and its effect is told again.
+    """
+    try:
+        await step.run(batch)
+    except EffectsShareId:
+        if len(batch) == 1:
+            raise
+        for record in batch:
+            await step.run([record])
+
+
 @pytest.mark.parametrize(("name", "topic"), READS, ids=lambda one: one)
 @settings(parent=TRIED, suppress_health_check=[*TRIED.suppress_health_check, HealthCheck.function_scoped_fixture])
 @given(data=st.data())
@@ -121,7 +134,7 @@ async def test_a_handler_tells_stores_or_buries(
     batch = data.draw(records(topic, list(step._types)))
     # What waits for a listing does so for half a minute at most; what is told of the others is held to the same.
     with suppress(Unfinished):
-        await step.run(batch)
+        await run(step, batch)
     assert all(record in batch and why for record, why in graveyard.dead)
     for event in publisher.told:
         value = event.to_json()
@@ -130,7 +143,7 @@ async def test_a_handler_tells_stores_or_buries(
     # Once more, as after a crash: what was told is told again, under its id.
     again, repeated, _ = beside(services[name]._ways[topic])
     with suppress(Unfinished):
-        await again.run(batch)
+        await run(again, batch)
     assert {event.id for event in publisher.told} <= {event.id for event in repeated.told}
 
 
