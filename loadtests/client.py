@@ -103,10 +103,10 @@ class _Connection(asyncio.Protocol):
 class Client:
     """Connections to one system."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
         parts = urlsplit(url)
-        self._session = session
         self._url = url
+        self._headers = headers
         self._path = parts.path
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -118,13 +118,12 @@ class Client:
     @asynccontextmanager
     async def open(cls, url: str, headers: Mapping[str, str]) -> AsyncIterator["Client"]:
         """Connections that carry these headers; as many at once as there are requests under way."""
-        async with aiohttp.ClientSession(headers=headers) as session:
-            client = cls(session, url, headers)
-            try:
-                yield client
-            finally:
-                for connection in client._idle:
-                    connection.close()
+        client = cls(url, headers)
+        try:
+            yield client
+        finally:
+            for connection in client._idle:
+                connection.close()
 
     async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         """Post JSON. Never raises for what the network does."""
@@ -162,9 +161,15 @@ class Client:
             _, connection = await loop.create_connection(_Connection, self._host, self._port, ssl=self._ssl)
             return connection
 
-    def stream(self, path: str) -> Any:
-        """A response that is read bit by bit, without an end."""
-        return self._session.get(f"{self._url}{path}", timeout=aiohttp.ClientTimeout(total=None))
+    @asynccontextmanager
+    async def stream(self, path: str) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A response that is read bit by bit, without an end. Raises aiohttp's errors."""
+        for_ever = aiohttp.ClientTimeout(total=None)
+        async with (
+            aiohttp.ClientSession(headers=self._headers, timeout=for_ever) as session,
+            session.get(f"{self._url}{path}") as response,
+        ):
+            yield response
 
 
 def _lines(headers: Mapping[str, str]) -> str:

@@ -31,8 +31,8 @@ from services.gateway.handlers import Transaction, remember, telling
 from services.gateway.http import routes
 from services.gateway.service import MIGRATIONS
 from services.gateway.settings import GatewaySettings
-from services.gateway.store import Attempts
-from services.gateway.waiters import Waiters
+from services.gateway.store import Attempts, Kind
+from services.gateway.waiters import Answering, Waiters
 from tests.gateway_examples import DESK, admitting, listed, submission
 from tests.recording import RecordingPublisher
 
@@ -103,23 +103,19 @@ class Replica:
 
     async def remember(self, *facts: Any) -> None:
         """What the group of `bookings` does with outcomes."""
-        await remember(
-            facts,
-            attempts=self.attempts,
-            kind="submission",
-            answering=outcomes.answered,
-            outstanding=self.admission.outstanding,
-            clock=self.clock,
-        )
+        await self._remember(facts, "submission", outcomes.answered, self.admission)
 
     async def remember_decided(self, *facts: Any) -> None:
         """What the group of `referrals` does with what was decided."""
+        await self._remember(facts, "action", decided.answered, self.action_admission)
+
+    async def _remember(self, facts: Sequence[Any], kind: Kind, answering: Answering, admission: Admission) -> None:
         await remember(
             facts,
             attempts=self.attempts,
-            kind="action",
-            answering=decided.answered,
-            outstanding=self.action_admission.outstanding,
+            kind=kind,
+            answering=answering,
+            outstanding=admission.outstanding,
             clock=self.clock,
         )
 
