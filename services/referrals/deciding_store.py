@@ -47,6 +47,11 @@ LOCK = """
 select id, version, receiver, service_id from referrals where id = any($1::uuid[]) and rank > 0 order by id for update
 """
 
+NOW_KNOWN = """
+-- Whether one of these referrals, which had no row to be locked, has come meanwhile.
+select exists (select from referrals where id = any($1::uuid[]) and rank > 0)
+"""
+
 HISTORY = """
 -- The facts of these referrals, with the bodies that a decision needs: of the causes at hand and what was told of them,
 -- of where each stands, of outcomes, of what was given back, and of who asked for a search.
@@ -253,6 +258,10 @@ class Decisions:
     async def _store(self, connection: Connection, batch: _Batch, now: datetime) -> None:
         if batch.rows:
             await connection.execute(STORE, now, DECIDED, *_moved(batch), *_searches(batch), *_facts(batch))
+            # Whoever stores from here on has later positions in the feed: only what came before counts.
+            unknown = {row.referral for row in batch.rows} - batch.cases.keys()
+            if unknown and await connection.fetchval(NOW_KNOWN, list(unknown)):
+                raise asyncpg.SerializationError("what was refused as unknown has come meanwhile")
         ruled_out = [row.event for row in batch.rows if isinstance(row.event, ReferralDuplicateRuledOut)]
         if ruled_out:
             others = [event.data.other_referral for event in ruled_out]

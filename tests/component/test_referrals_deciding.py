@@ -131,6 +131,23 @@ async def test_an_action_moves_the_row_and_is_told_with_the_standing(desk: Desk)
     assert (standing.state, 2, RECEIVER, standing.due) == await desk.state(referral)
 
 
+async def test_a_referral_that_comes_while_it_is_refused_as_unknown_is_decided_about(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had no row that could be locked: what stands before the refusal in the feed is known to who refuses."""
+    referral, store = uuid4(), Decisions._store
+    comes = iter([[fact_in(event.to_json(), event.type) for event in placed(referral)[:4]]])
+
+    async def meanwhile(self: Decisions, *arguments: Any) -> None:
+        for facts in comes:  # the first time
+            await desk.referrals.store(facts)
+        await store(self, *arguments)
+
+    monkeypatch.setattr(Decisions, "_store", meanwhile)
+    (fact,) = await desk.read(asks(referral, ACCEPT))
+    assert fact.type == "referral.accepted"
+
+
 async def test_an_action_that_comes_again_answers_as_it_did(desk: Desk) -> None:
     """Before version or state is looked at: the same facts to the byte, and no row more."""
     referral = uuid4()
