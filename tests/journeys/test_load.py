@@ -91,7 +91,8 @@ def test_a_run_against_a_deployment_adds_up_and_is_reported(
     assert result["verdict"].startswith("ADDS UP")
     assert {"refer", "look", "tell"} == {one["name"] for one in result["streams"]}
     assert {40, 15} == {one["offered"] for one in result["streams"] if one["name"] != "refer"}
-    assert result["account"]["outcomes"] == sum(one["offered"] for one in result["streams"] if one["name"] != "look")
+    referred = sum(one["offered"] for one in result["streams"] if one["name"] != "look")
+    assert result["account"]["outcomes"] == referred - result["account"]["refused"]  # which a busy machine may do
     assert result["cpu_s"][system.url("all")] > 0
     assert result["streamed_bytes"] > 0
     tags = histograms.by_tag(histograms.read(into / results.LATENCIES))
