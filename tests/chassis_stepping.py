@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 from contracts.directory import DeskListed
 from contracts.envelope import Event
 from services.chassis.decoding import Record
+from services.chassis.giving_way import GivingWay
 from services.chassis.step import Breaker, Handler, Step
 from tests.chassis_examples import desk
 from tests.recording import RecordingGraveyard, RecordingPublisher, record_of
@@ -83,7 +84,13 @@ def at(event: Event, offset: int, partition: int = 0) -> Record:
 class Reader:
     """A step over desks, with everything that it told and buried, polled and consumed as FastStream does it."""
 
-    def __init__(self, handler: Handler, *records: Record) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        *records: Record,
+        giving_way: GivingWay | None = None,
+        waited_for: Sequence[type[Event]] = (),
+    ) -> None:
         self.publisher = RecordingPublisher()
         self.graveyard = RecordingGraveyard()
         self.breaker = Breaker()
@@ -97,6 +104,8 @@ class Reader:
             publisher=self.publisher,
             graveyard=self.graveyard,
             breaker=self.breaker,
+            giving_way=giving_way,
+            waited_for=waited_for,
         )
         self.step.consumer = self.log
 

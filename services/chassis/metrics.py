@@ -42,6 +42,9 @@ NEWEST = Gauge(
     "The same of the newest that it has at hand",
     ["service", "topic"],
 )
+STANDING_BACK = Gauge(
+    "onward_standing_back", "1 while readers that nobody waits for stand back, because others are behind", ["service"]
+)
 READY = Gauge("onward_ready", "1 when the service is ready", ["service"])
 OUTBOX = Counter("onward_outbox_told_total", "Events published from an outbox", ["service"])
 OUTBOX_WAITING = Gauge("onward_outbox_waiting", "Events in an outbox that are not told yet", ["service"])

@@ -28,10 +28,21 @@ from services.chassis.dead_letter_steps import DeadLetterStep, ReplayStep
 from services.chassis.dead_letters import DeadLetters
 from services.chassis.decoding import Readable
 from services.chassis.failures import is_transient, where
+from services.chassis.giving_way import GivingWay
 from services.chassis.kafka_patches import pause_after_failed_metadata
 from services.chassis.log import logger
 from services.chassis.measuring import Count, Measuring
-from services.chassis.metrics import DEAD_LETTERS, LAG, NEWEST, OLDEST, POOL_BUSY, POOL_LIMIT, POOL_OPEN, READY
+from services.chassis.metrics import (
+    DEAD_LETTERS,
+    LAG,
+    NEWEST,
+    OLDEST,
+    POOL_BUSY,
+    POOL_LIMIT,
+    POOL_OPEN,
+    READY,
+    STANDING_BACK,
+)
 from services.chassis.partitions import partition_of
 from services.chassis.publishing import MAX_BATCH_BYTES, KafkaPublisher
 from services.chassis.reader import Apply, Reader
@@ -158,20 +169,53 @@ class Service:
 
     # Said in service.py
 
-    def reads(self, topic: Topic, handler: Handler, *types: type[Readable], patience: Patience = AT_ONCE) -> None:
+    def reads(
+        self,
+        topic: Topic,
+        handler: Handler,
+        *types: type[Readable],
+        patience: Patience = AT_ONCE,
+        giving_way: GivingWay | None = None,
+        waited_for: Sequence[type[Readable]] = (),
+    ) -> None:
         """Read a topic in this service's group, in batches: what the handler returns is told, then offsets commit.
 
         With patience the broker is asked for more at a time, which spares it and this process most of the asking: SOON
-        comes up to a twentieth of a second late, AT_LEISURE some tenths, where nobody waits for what follows.
+        comes up to a twentieth of a second late, AT_LEISURE some tenths, where nobody waits for what follows. Giving
+        way, it stands back while others are behind, unless there is something of which somebody waits for what follows.
         """
         name = f"{self.settings.topic_prefix}{topic}"
         self.readings.append(Reading(topic, tuple(one.TYPE for one in types), self.group(topic)))
-        step = Step(topic=topic, types=types, handler=handler, **self._surroundings)
+        step = Step(
+            topic=topic,
+            types=types,
+            handler=handler,
+            giving_way=giving_way,
+            waited_for=waited_for,
+            **self._surroundings,
+        )
         self._subscribe(step, [name], patience)
         if not self._ways:
             replay = ReplayStep(self._ways, **self._surroundings)
             self._subscribe(replay, [f"{self.settings.topic_prefix}{self.name}.replay"], RARELY)
         self._ways[name] = step
+
+    def gives_way(self, *hops: tuple[str, Topic]) -> GivingWay | None:
+        """Readers that nobody waits for may stand back for these, each a service and the topic that it reads.
+
+        None where they have cores of their own.
+        """
+        STANDING_BACK.labels(self.name).set(0)
+        if not self.settings.gives_way:
+            return None
+
+        async def behind() -> int:
+            looks = await asyncio.gather(*(self.progress(*hop) for hop in hops))
+            return sum(end - committed for end, committed in looks)
+
+        giving_way = GivingWay(self.name, behind)
+        self.runs("giving way", giving_way.watch)
+        return giving_way
 
     def reads_dead_letters(self, handler: Handler, readers: Sequence[str]) -> None:
         """Read the dead letters of these readers, each as a `DeadLetter`."""

@@ -28,6 +28,8 @@ class Settings(BaseModel):
     """A stable name of this process alone: the next of that name takes over at once (docs/decisions)."""
     http_host: str = "127.0.0.1"
     http_port: int = 8080
+    gives_way: bool = False
+    """It shares its cores with services whose work is waited for: what nobody waits for stands back in a rush."""
     pool_size: int = 4
     """Connections each service may hold to PostgreSQL."""
 
@@ -44,6 +46,7 @@ class Settings(BaseModel):
             "replica": "ONWARD_REPLICA",
             "http_host": "ONWARD_HTTP_HOST",
             "http_port": "ONWARD_HTTP_PORT",
+            "gives_way": "ONWARD_GIVES_WAY",
             "pool_size": "ONWARD_POOL_SIZE",
         }
         required = [name for field, name in names.items() if cls.model_fields[field].is_required()]

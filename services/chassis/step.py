@@ -21,6 +21,7 @@ from contracts.topics import COMPACTED
 from services.chassis import traces
 from services.chassis.decoding import Readable, Record, Unreadable, decode
 from services.chassis.failures import Poison, Unfinished, is_transient, where
+from services.chassis.giving_way import GivingWay
 from services.chassis.log import logger
 from services.chassis.metrics import BURIED, BURIED_BECAUSE, READ, RETRIES, STEP_RECORDS, STEP_SECONDS
 from services.chassis.publishing import Publisher
@@ -45,6 +46,9 @@ BUGS_SECONDS = 60.0
 """So many records may a service bury for bugs in so many seconds: one more is the release's fault, not the records'."""
 
 POLL_MS = 500
+LOOKED_THROUGH = 2_000
+"""Records at a time."""
+
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
 LONGEST_PAUSE_UNFINISHED = 1.0
@@ -99,6 +103,8 @@ class Step(ConsumerRebalanceListener):
         publisher: Publisher,
         graveyard: Graveyard,
         breaker: Breaker,
+        giving_way: GivingWay | None = None,
+        waited_for: Sequence[type[Readable]] = (),
     ) -> None:
         self.reader = reader
         self.topic = topic
@@ -108,6 +114,10 @@ class Step(ConsumerRebalanceListener):
         self._publisher = publisher
         self._graveyard = graveyard
         self._breaker = breaker
+        self._giving_way = giving_way
+        self._waited_for = frozenset(contract.TYPE.encode() for contract in waited_for)
+        if giving_way is not None:
+            giving_way.joins(topic)
         self._log = logger(reader)
         self._running = asyncio.Lock()
         self.processed: dict[TopicPartition, int] = {}
@@ -293,6 +303,9 @@ class Step(ConsumerRebalanceListener):
         wait_ms = POLL_MS
         if self._halted:
             consumer.pause(*consumer.assignment())
+        elif self._giving_way is not None and self._giving_way.stands_back and not self._failures:
+            await self._look_ahead(self._giving_way, consumer)
+            return ()
         elif self._retry_from:
             left = self._resume_at - time.monotonic()
             if left > 0:
@@ -306,7 +319,28 @@ class Step(ConsumerRebalanceListener):
         for records in batches.values():
             oldest, newest = self._at_hand or (records[0].timestamp, 0)
             self._at_hand = min(oldest, records[0].timestamp), max(newest, records[-1].timestamp)
-        return tuple(record for records in batches.values() for record in records)
+        polled = tuple(record for records in batches.values() for record in records)
+        if self._giving_way is not None:
+            seconds_old = time.time() - self._at_hand[0] / 1000 if self._at_hand is not None else None
+            self._giving_way.has_read(self.topic, seconds_old, more_waits=len(polled) == max_records)
+            self._notice(self._giving_way, polled)
+        return polled
+
+    async def _look_ahead(self, giving_way: GivingWay, consumer: Any) -> None:
+        """While the readers stand back: wait; or look through what came for something that somebody waits for. What
+        is looked through is read again when it is this reader's turn."""
+        if not self._waited_for:
+            await giving_way.turn(POLL_MS / 1000)
+            return
+        for partition, records in (await consumer.getmany(timeout_ms=POLL_MS, max_records=LOOKED_THROUGH)).items():
+            self._retry_from.setdefault(partition, records[0].offset)
+            self._notice(giving_way, records)
+
+    def _notice(self, giving_way: GivingWay, records: Sequence[Record]) -> None:
+        """Say so where somebody waits for what follows from one of the records."""
+        wanted = self._waited_for
+        if wanted and any(name == "type" and value in wanted for one in records for name, value in one.headers):
+            giving_way.is_waited_for()
 
     @property
     def _halted(self) -> bool:

@@ -144,6 +144,7 @@ def _start_workers(folder: Path, settings: Settings, port: int) -> list[Running]
             **settings.environ,
             "ONWARD_HTTP_PORT": str(own_port),
             "ONWARD_REPLICA": f"local-{worker.name}",
+            "ONWARD_GIVES_WAY": str(worker.gives_way),
         }
         child = Child.spawn(command, log=log, user=None, folder=Path.cwd(), environ=os.environ | environ)
         if worker.gives_way:

@@ -48,6 +48,14 @@ READS: dict[Topic, tuple[type[Readable], ...]] = {
     Topic.NOTIFICATIONS: (lean(Receipt),),
 }
 
+AHEAD = (
+    ("triage", Topic.SUBMISSIONS),
+    ("pathways", Topic.TRIAGE),
+    ("booking", Topic.PLACEMENTS),
+    ("notification", Topic.BOOKINGS),
+)
+"""Whose work patients and crews wait for: history may stand back for it."""
+
 DECIDES = frozenset((Topic.SUBMISSIONS, Topic.BOOKINGS))
 """Topics of which something is decided about."""
 
@@ -73,6 +81,7 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
     service.runs("timers", partial(watch_due_times, decisions, database, service, clock, news))
     duplicates = Duplicates(database, decisions, clocks, hours=own.duplicate_hours)
     service.runs("duplicates", duplicates.watch)
+    giving_way = service.gives_way(*AHEAD)
     deciding = partial(decide, referrals=referrals, decisions=decisions, news=news)
     remembering = partial(remember, referrals=referrals, news=news)
     for topic, facts in READS.items():
@@ -82,6 +91,8 @@ def build(settings: Settings, environ: Mapping[str, str]) -> Service:
             *facts,
             # Who asked for an action waits for its answer.
             patience=SOON if topic == Topic.SUBMISSIONS else AT_LEISURE,
+            giving_way=giving_way,
+            waited_for=(ReferralActionRequested,) if topic == Topic.SUBMISSIONS else (),
         )
     letters = DeadLetterBox(database, settings.topic_prefix, clocks)
     service.reads_dead_letters(partial(keep, letters=letters), readers_with_dead_letters())

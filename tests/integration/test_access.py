@@ -124,7 +124,7 @@ async def test_a_service_may_use_its_own_groups_alone(system: Settings) -> None:
         async with admin_as(system, service) as admin:
             for other in SERVICES:
                 try:
-                    await admin.list_consumer_group_offsets(f"{system.topic_prefix}{other}.bookings")
+                    await admin.list_consumer_group_offsets(f"{system.topic_prefix}{other}.notifications")
                 except GroupAuthorizationFailedError:
                     continue
                 except GroupCoordinatorNotAvailableError:  # let in, before a new broker has made room for groups
