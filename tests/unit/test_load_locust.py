@@ -45,7 +45,10 @@ def server() -> Iterator[tuple[str, Counter[str]]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answering) as serving:
+    class Serving(http.server.ThreadingHTTPServer):
+        request_queue_size = 128  # five by default: of more that connect at once some are reset
+
+    with Serving(("127.0.0.1", 0), Answering) as serving:
         thread = threading.Thread(target=serving.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{serving.server_port}", asked
