@@ -122,7 +122,7 @@ class Step(ConsumerRebalanceListener):
         self._running = asyncio.Lock()
         self.processed: dict[TopicPartition, int] = {}
         """Next offset of each partition: what may be committed."""
-        self._retry_from: dict[TopicPartition, int] = {}
+        self._again_from: dict[TopicPartition, int] = {}
         self._failures = 0
         self._resume_at = 0.0
         self.last_alive = time.monotonic()
@@ -285,19 +285,24 @@ class Step(ConsumerRebalanceListener):
             await self._run_or_halve(records[half:], handle, failing)
 
     def _put_off(self, records: Sequence[Record], longest: float) -> None:
-        for record in records:
-            partition = TopicPartition(record.topic, record.partition)
-            self._retry_from[partition] = min(record.offset, self._retry_from.get(partition, record.offset))
+        self._read_again(records)
         doublings = min(self._failures, 10)  # a long outage must not overflow a float
         pause = min(longest, FIRST_PAUSE * 2**doublings) * random.uniform(0.5, 1.0)  # noqa: S311 a jitter
         self._resume_at = time.monotonic() + pause
         self._failures += 1
 
+    def _read_again(self, records: Sequence[Record]) -> None:
+        """Read on from the first of these records in each partition, once it is time."""
+        for record in records:
+            partition = TopicPartition(record.topic, record.partition)
+            self._again_from[partition] = min(record.offset, self._again_from.get(partition, record.offset))
+
     async def poll(self, consumer: Any, max_records: int) -> tuple[Any, ...]:
         """Stands in for FastStream's `get_msg`, which sleeps after each empty poll.
 
         After a failure the partitions are paused, and polled all the same so that the group keeps this member, until
-        it is time to begin again at the first record that was not processed.
+        it is time to begin again at the first record that was not processed. While this reader stands back nothing is
+        processed.
         """
         self.last_alive = time.monotonic()
         wait_ms = POLL_MS
@@ -306,7 +311,7 @@ class Step(ConsumerRebalanceListener):
         elif self._giving_way is not None and self._giving_way.stands_back and not self._failures:
             await self._look_ahead(self._giving_way, consumer)
             return ()
-        elif self._retry_from:
+        elif self._again_from:
             left = self._resume_at - time.monotonic()
             if left > 0:
                 consumer.pause(*consumer.assignment())
@@ -332,8 +337,8 @@ class Step(ConsumerRebalanceListener):
         if not self._waited_for:
             await giving_way.turn(POLL_MS / 1000)
             return
-        for partition, records in (await consumer.getmany(timeout_ms=POLL_MS, max_records=LOOKED_THROUGH)).items():
-            self._retry_from.setdefault(partition, records[0].offset)
+        for records in (await consumer.getmany(timeout_ms=POLL_MS, max_records=LOOKED_THROUGH)).values():
+            self._read_again(records[:1])
             self._notice(giving_way, records)
 
     def _notice(self, giving_way: GivingWay, records: Sequence[Record]) -> None:
@@ -349,10 +354,10 @@ class Step(ConsumerRebalanceListener):
 
     def _rewind(self, consumer: Any) -> None:
         assigned = consumer.assignment()
-        for partition, offset in self._retry_from.items():
+        for partition, offset in self._again_from.items():
             if partition in assigned:
                 consumer.seek(partition, offset)
-        self._retry_from.clear()
+        self._again_from.clear()
         consumer.resume(*consumer.paused())
 
     async def commit(self) -> None:
@@ -388,7 +393,7 @@ class Step(ConsumerRebalanceListener):
     async def on_partitions_assigned(self, assigned: Any) -> None:
         """Pauses vanish at a rebalance, and offsets are the group's again: what was put off is read anew."""
         self._joined = True
-        self._retry_from.clear()
+        self._again_from.clear()
         self._at_hand = None
         self._failures = 0
         self.processed.clear()

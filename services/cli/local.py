@@ -49,7 +49,7 @@ WORKERS = (
     Worker("record", ("referrals",), gives_way=True),
 )
 """The first has the routes of all on one port. The work is split to keep two cores busy, and so that people have their
-answers and messages first in a rush: the history is whole as soon as it would be otherwise."""
+answers and messages first in a rush, and the history soon after (docs/decisions/chassis-giving-way.md)."""
 
 
 @dataclass(frozen=True)

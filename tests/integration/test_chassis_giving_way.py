@@ -52,9 +52,5 @@ async def test_a_reader_stands_back_until_the_other_has_read(
     assert sorted(kept) == list(range(1, COUNT + 1))
 
 
-def test_it_does_not_where_it_has_cores_of_its_own(kafka: Kafka) -> None:
-    assert Service("referrals", settings(kafka)).gives_way(("booking", Topic.DESKS)) is None
-
-
 def _stands_back() -> bool:
     return REGISTRY.get_sample_value("onward_standing_back", {"service": "referrals"}) == 1

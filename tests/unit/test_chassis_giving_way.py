@@ -10,7 +10,10 @@ from aiokafka.errors import KafkaConnectionError
 
 from contracts.directory import DeskListed
 from contracts.envelope import Event
+from contracts.topics import Topic
 from services.chassis.giving_way import FEW, LONGEST_SECONDS, MANY, GivingWay
+from services.chassis.service import Service
+from tests.chassis_examples import settings, until
 from tests.chassis_stepping import P0, Reader, numbered, records_of
 
 OLD = 60.0
@@ -78,7 +81,7 @@ async def test_how_far_others_are_behind_is_asked_only_while_more_waits_than_a_r
     await asyncio.sleep(0)
     assert asked == 0
     giving_way.has_read("triage", OLD, more_waits=True)
-    await _until(lambda: giving_way.stands_back)
+    await until(lambda: giving_way.stands_back)
     await asyncio.wait_for(giving_way.turn(20.0), 10.0)
     assert not giving_way.stands_back
     assert asked == 3
@@ -96,10 +99,16 @@ async def test_who_cannot_ask_does_not_stand_back() -> None:
     giving_way = GivingWay("referrals", behind)
     watching = asyncio.create_task(giving_way.watch())
     giving_way.has_read("triage", OLD, more_waits=True)
-    await _until(lambda: giving_way.stands_back)
+    await until(lambda: giving_way.stands_back)
     with pytest.raises(KafkaConnectionError):
         await watching
     assert not giving_way.stands_back
+
+
+def test_nobody_stands_back_who_has_cores_of_its_own() -> None:
+    booking = ("booking", Topic.DESKS)
+    assert Service("referrals", settings()).gives_way(booking) is None
+    assert Service("referrals", settings().model_copy(update={"gives_way": True})).gives_way(booking) is not None
 
 
 async def test_a_reader_that_stands_back_processes_nothing_and_is_alive_all_the_same() -> None:
@@ -181,9 +190,3 @@ def _keep(kept: list[Event]) -> Any:
 def _untyped(record: Any) -> Any:
     """A record whose header does not say what it is."""
     return replace(record, headers=())
-
-
-async def _until(holds: Any) -> None:
-    async with asyncio.timeout(10):
-        while not holds():
-            await asyncio.sleep(0.01)
