@@ -20,7 +20,7 @@ from services.cli.local import LocalSystem
 from services.device.incidents import Incident
 from services.device.shift import shift
 
-DECIDES = "decide"
+SETTLES = "settle"
 """The process that hosts booking."""
 
 SENDERS = 8
@@ -83,7 +83,7 @@ async def overload(system: LocalSystem) -> Overload:
 
 @contextmanager
 def _stopped(system: LocalSystem) -> Iterator[None]:
-    process = next(worker.child.pid for worker in system.workers if worker.name == DECIDES)
+    process = next(worker.child.pid for worker in system.workers if worker.name == SETTLES)
     os.kill(process, signal.SIGSTOP)
     try:
         yield

@@ -133,7 +133,7 @@ $measured. A referral with all that follows from it, until its history is whole:
 |---|---|
 $costs
 
-Services by the process that hosts them (`edge`: gateway, pathways and all routes; `decide`: triage, booking,
+Services by the process that hosts them (`edge`: gateway, triage, pathways and all routes; `settle`: booking,
 notification; `record`: referrals). Bytes on the log are of one copy; bytes in the database are with their indexes.
 
 These are a burst's, whose batches are large. At low rates a referral is a batch of its own, and polling costs what it

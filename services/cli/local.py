@@ -44,8 +44,8 @@ class Worker:
 
 
 WORKERS = (
-    Worker("edge", ("gateway", "pathways"), answering=("triage", "booking", "notification", "referrals")),
-    Worker("decide", ("triage", "booking", "notification")),
+    Worker("edge", ("gateway", "triage", "pathways"), answering=("booking", "notification", "referrals")),
+    Worker("settle", ("booking", "notification")),
     Worker("record", ("referrals",), gives_way=True),
 )
 """The first has the routes of all on one port. The work is split to keep two cores busy, and so that people have their

@@ -4,7 +4,7 @@ import pytest
 
 from loadtests.sizing import ENGLAND_A_DAY, HEADROOM, PEAK_BESIDE_MEAN, Costs, limits, page, size
 
-COSTS = Costs({"edge": 1.0, "decide": 4.0, "kafka": 0.5, "postgres": 0.8}, 10_000, 20_000, "Measured")
+COSTS = Costs({"edge": 1.0, "settle": 4.0, "kafka": 0.5, "postgres": 0.8}, 10_000, 20_000, "Measured")
 
 
 def test_ten_times_the_demand_is_ten_times_as_much():
@@ -14,8 +14,8 @@ def test_ten_times_the_demand_is_ten_times_as_much():
     assert pytest.approx(10) == ten.peak / one.peak
     assert pytest.approx(10) == ten.log_gb / one.log_gb
     assert pytest.approx(10) == ten.database_gb / one.database_gb
-    assert {"edge": 2, "decide": 2} == one.replicas
-    assert size(COSTS, 100).replicas["decide"] == 5  # 405 a second at 4 ms, at 40 % of a core: 4.05 cores
+    assert {"edge": 2, "settle": 2} == one.replicas
+    assert size(COSTS, 100).replicas["settle"] == 5  # 405 a second at 4 ms, at 40 % of a core: 4.05 cores
 
 
 def test_what_breaks_first_comes_first():
