@@ -15,7 +15,7 @@ from services.cli.local import LocalSystem
 RESULT = Path("build") / "bench" / "pipeline.json"
 SUBMISSIONS = 20_000
 WARM_SUBMISSIONS = 1_000
-BURSTS = 3
+BURSTS = 5
 
 
 async def measure(under_load: LocalSystem) -> dict[str, float | int | list[float]]:

@@ -1,6 +1,7 @@
-"""uvicorn's reading of HTTP with a bound on the head of a request: uvicorn keeps an address and headers of any length,
-and does so before anybody knows who sends them."""
+"""uvicorn's HTTP with a bound on the head of a request, for uvicorn keeps an address and headers of any length, before
+anybody knows who sends them; and with replies that leave in one piece."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -24,6 +25,46 @@ TOO_LARGE = Problem(
 )
 
 
+class OnePiece:
+    """A connection on which what is written together leaves together: at the end of a reply, or of a turn of the event
+    loop. uvicorn writes the head of a reply and its body one after the other, and each would be a system call here, a
+    packet, and a turn of the sender's."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        """Whether the connection is ending."""
+        return self._transport.is_closing()
+
+    def write(self, data: bytes) -> None:
+        """Hold this until the rest is there."""
+        if not self._held:
+            self._loop.call_soon(self.flush)
+        self._held.append(data)
+
+    def flush(self) -> None:
+        """Let go what is held."""
+        if self._held:
+            held, self._held = self._held, []
+            self._transport.write(b"".join(held))
+
+    def write_eof(self) -> None:
+        """End this direction, once what is held has left."""
+        self.flush()
+        self._transport.write_eof()
+
+    def close(self) -> None:
+        """End the connection, once what is held has left."""
+        self.flush()
+        self._transport.close()
+
+
 class _TooLarge(Exception):
     """Address and headers are longer than anybody needs."""
 
@@ -38,6 +79,16 @@ class BoundedHead(HttpToolsProtocol):
         self._unfinished = 0
         """Bytes that came since the parser last said anything: it keeps a header to itself until that is whole."""
         self._refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """There is a connection."""
+        self._out = OnePiece(transport, self.loop)
+        super().connection_made(self._out)  # type: ignore[arg-type]
+
+    def on_response_complete(self) -> None:
+        """A reply is whole."""
+        self._out.flush()
+        super().on_response_complete()
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the connection."""

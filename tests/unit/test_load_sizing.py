@@ -21,7 +21,7 @@ def test_ten_times_the_demand_is_ten_times_as_much():
 def test_what_breaks_first_comes_first():
     """The dearest process is full first, at what a core does."""
     found = limits(COSTS)
-    assert ("one process of decide: a core", 250) == found[0][:2]
+    assert ("one process of settle: a core", 250) == found[0][:2]
     assert found == sorted(found, key=lambda one: one[1])
     assert pytest.approx(12 * HEADROOM * 250) == next(at for what, at, _ in found if what.startswith("12 replicas"))
 
@@ -30,5 +30,5 @@ def test_the_page_says_what_was_measured_and_what_is_assumed():
     """Every part of it is filled."""
     text = page(COSTS)
     assert "$" not in text
-    assert "| CPU of decide, ms | 4.00 |" in text
+    assert "| CPU of settle, ms | 4.00 |" in text
     assert "| log, 35 days in 3 copies, GB | 147 | 1,470 |" in text
