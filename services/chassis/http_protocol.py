@@ -17,6 +17,9 @@ A_HEADERS_BYTES = 64
 
 LINGER_SECONDS = 2.0
 
+MOST_HELD_BYTES = 65_536
+"""A stream may come faster than it leaves. Who makes it waits once the connection itself has as much as it keeps."""
+
 NOT_HTTP = Problem(400, "Not HTTP", "What was sent is not a request of HTTP/1.1.")
 TOO_LARGE = Problem(
     431,
@@ -34,6 +37,7 @@ class OnePiece:
         self._transport = transport
         self._loop = loop
         self._held: list[bytes] = []
+        self._bytes = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -43,15 +47,18 @@ class OnePiece:
         return self._transport.is_closing()
 
     def write(self, data: bytes) -> None:
-        """Hold this until the rest is there."""
+        """Hold this until the rest is there, or there is much of it."""
         if not self._held:
             self._loop.call_soon(self.flush)
         self._held.append(data)
+        self._bytes += len(data)
+        if self._bytes > MOST_HELD_BYTES:
+            self.flush()
 
     def flush(self) -> None:
         """Let go what is held."""
         if self._held:
-            held, self._held = self._held, []
+            held, self._held, self._bytes = self._held, [], 0
             self._transport.write(b"".join(held))
 
     def write_eof(self) -> None:

@@ -8,7 +8,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from services.chassis.http_protocol import BoundedHead
+from services.chassis.http_protocol import MOST_HELD_BYTES, BoundedHead
 from tests.chassis_examples import until
 
 Ask = Callable[..., None]
@@ -55,9 +55,17 @@ def connection() -> Connection:
 
 @pytest.fixture
 async def ask(connection: Connection, go_on: asyncio.Event) -> Ask:
-    """Asks a small application, which answers `/stream` in two parts, on the connection: a path, lines of the head."""
+    """Asks a small application on the connection: a path, and lines of the head.
+
+    It answers `/stream` in two parts, and `/flood` without a pause until something has left.
+    """
 
     async def app(scope: Any, _receive: Any, send: Any) -> None:
+        if scope["path"] == "/flood":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            while not connection.left:
+                await send({"type": "http.response.body", "body": b"x" * 10_000, "more_body": True})
+            return
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
         if scope["path"] == "/stream":
             await send({"type": "http.response.body", "body": b"a pa", "more_body": True})
@@ -104,6 +112,13 @@ async def test_a_stream_leaves_as_it_comes(ask: Ask, connection: Connection, go_
     go_on.set()
     await until(lambda: len(connection.left) > 1)
     assert [b"rt of"] == connection.left[1:]
+
+
+async def test_of_a_stream_without_a_pause_little_is_held(ask: Ask, connection: Connection) -> None:
+    """What is held knows no limit but this one: only what has left can make the sender of a stream wait."""
+    ask("/flood")
+    await until(lambda: connection.left)
+    assert MOST_HELD_BYTES < len(connection.left[0]) < 2 * MOST_HELD_BYTES
 
 
 async def test_a_refusal_leaves_before_the_connection_ends(ask: Ask, connection: Connection) -> None:
