@@ -14,14 +14,12 @@ import httpx
 
 from loadtests.open_loop import percentile
 from loadtests.pipeline import MIDDLE
+from loadtests.system import hosting
 from loadtests.transaction import Failed
 from services.cli.connection import TRUST
 from services.cli.local import LocalSystem
 from services.device.incidents import Incident
 from services.device.shift import shift
-
-SETTLES = "settle"
-"""The process that hosts booking."""
 
 SENDERS = 8
 REFUSALS = 100
@@ -83,7 +81,7 @@ async def overload(system: LocalSystem) -> Overload:
 
 @contextmanager
 def _stopped(system: LocalSystem) -> Iterator[None]:
-    process = next(worker.child.pid for worker in system.workers if worker.name == SETTLES)
+    process = hosting(system, "booking").child.pid
     os.kill(process, signal.SIGSTOP)
     try:
         yield

@@ -82,9 +82,14 @@ def _told(**settings: object) -> Iterator[None]:
                 os.environ[name] = value
 
 
+def hosting(system: local.LocalSystem, service: str) -> local.Running:
+    """The process that a service works in."""
+    return next(worker for worker in system.workers if service in worker.services)
+
+
 def wait_for_diaries(system: local.LocalSystem) -> None:
     """Return once booking has read of every service: until then placements wait for diaries that are being made."""
-    booking = next(worker for worker in system.workers if "booking" in worker.services)
+    booking = hosting(system, "booking")
     deadline = time.monotonic() + LOAD_SECONDS
     while True:
         behind = backlog_in([scraped(booking.url)]).groups.get(("booking", Topic.SERVICES), {}).get("behind")

@@ -34,7 +34,7 @@ from services.referrals.facts import Fact, fact_in
 from services.triage.handlers import triage
 
 PARTS = {"edge": ("pathways",), "decide": ("triage", "booking"), "record": ("notification", "referrals")}
-"""Three processes, split as Onward's are."""
+"""Three processes, as many as Onward has, split as its were at first."""
 
 BATCHES = "select distinct batch from messages where id = any($1::uuid[])"
 

@@ -28,7 +28,7 @@ TOO_LARGE = Problem(
 )
 
 
-class OnePiece:
+class JoinedWrites:
     """A connection on which what is written together leaves together: at the end of a reply, or of a turn of the event
     loop. uvicorn writes the head of a reply and its body one after the other, and each would be a system call here, a
     packet, and a turn of the sender's."""
@@ -89,7 +89,7 @@ class BoundedHead(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """There is a connection."""
-        self._out = OnePiece(transport, self.loop)
+        self._out = JoinedWrites(transport, self.loop)
         super().connection_made(self._out)  # type: ignore[arg-type]
 
     def on_response_complete(self) -> None:
